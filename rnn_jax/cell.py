@@ -1,0 +1,159 @@
+"""The contract: what a layer is, what a cell is, and how a cell's step splits for BPTT."""
+
+import abc
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, final
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from rnn_jax.errors import ArgumentError
+
+Params = Any
+"""A pytree of arrays: NamedTuples in this library."""
+Carry = Any
+"""A pytree of arrays of shape `(*batch, features)`: what one step hands to the next."""
+
+
+class Input(NamedTuple):
+    """What a layer reads at one step: the trailing axes and `jnp.floating` or `jnp.integer`."""
+
+    shape: tuple[int, ...]
+    kind: Any
+
+
+class Method(Protocol):
+    """A way through time, as a value: `Scan()`, `BPTT(chunk=16)`."""
+
+    def __call__(
+        self, cell: "Cell", params: Params, xs: Any, carry: Carry
+    ) -> tuple[Carry, jax.Array]:
+        """Run `cell` over `xs` `(T, *batch, ...)`: the final carry and hs `(T, *batch, ...)`."""
+
+
+class Layer(abc.ABC):
+    """A sequence in, a sequence out.
+
+    A layer is a value: a frozen dataclass of static settings, hashable and comparable, so that
+    a rebuilt equal layer never retraces. Its arrays live in `params`, its memory in `carry`.
+    """
+
+    @property
+    @abc.abstractmethod
+    def input(self) -> Input:
+        """What one step reads."""
+
+    @abc.abstractmethod
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Params:
+        """Draw fresh params, every leaf of `dtype`."""
+
+    @abc.abstractmethod
+    def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = ()) -> Carry:
+        """The carry before the first step, in the dtype of `params`."""
+
+    @abc.abstractmethod
+    def unroll(
+        self, params: Params, xs: Any, carry: Carry, method: Method
+    ) -> tuple[Carry, jax.Array]:
+        """Run over all steps; called by `rnn_jax.unroll`, which has checked the arguments."""
+
+
+class Cell(Layer):
+    """A layer that can also take one step: three pure functions before, during and after time.
+
+    ========= ============================== ======================= =========================
+    when      function                       runs                    law
+    ========= ============================== ======================= =========================
+    before    `project(params, xs) -> zs`    once, on all steps      `project(p, xs)[t] ==
+                                                                     project(p, xs[t])`
+    during    `step(params, carry, z)`       inside the scan         never sees x
+    after     `readout(params, hs, xs)`      once, on all steps      as for `project`
+    ========= ============================== ======================= =========================
+
+    What does not need the past cannot be written inside the loop.
+    """
+
+    @abc.abstractmethod
+    def project(self, params: Params, xs: Any) -> Any:
+        """What each step needs of its input, for any leading axes: `(..., *input) -> (..., Z)`."""
+
+    @abc.abstractmethod
+    def step(self, params: Params, carry: Carry, z: Any) -> tuple[Carry, jax.Array]:
+        """One step of the recurrence: `(carry, z) -> (carry, h)`, for any batch axes."""
+
+    def readout(self, params: Params, hs: jax.Array, xs: Any) -> jax.Array:
+        """What the cell emits, from `hs` and the inputs, for any leading axes; `hs` by default."""
+        del params, xs
+        return hs
+
+    def unroll(
+        self, params: Params, xs: Any, carry: Carry, method: Method
+    ) -> tuple[Carry, jax.Array]:
+        """Hand the loop to `method`, then read out all steps at once."""
+        carry, hs = method(self, params, xs, carry)
+        return carry, self.readout(params, hs, xs)
+
+
+class SplitCell(Cell):
+    """A cell whose step is weights first, then arithmetic, and which emits a part of its carry.
+
+    `recur` holds every weight of the loop and returns the preactivations `a`; `update` is
+    pointwise and free of params. From this split `BPTT` takes each weight gradient as one
+    matmul over a whole chunk of steps, and stores nothing but carries.
+    """
+
+    @abc.abstractmethod
+    def recur(self, params: Params, carry: Carry, z: Any) -> Any:
+        """The preactivations `a` of a step, for any leading axes; linear in carry where it can."""
+
+    @abc.abstractmethod
+    def update(self, carry: Carry, a: Any) -> Carry:
+        """The next carry from the last one and the preactivations: pointwise, no params."""
+
+    @abc.abstractmethod
+    def emit(self, carry: Carry) -> jax.Array:
+        """The hidden state that the step emits: a part of the carry that it made."""
+
+    def linearize(self, carries: Carry, a: Any, after: Carry) -> Callable[[Carry, Any], Carry]:
+        """The tangent of `update` at every step of a chunk: `(d_carry, d_a) -> d_carry_next`.
+
+        `carries`, `a` and `after` have a leading axis of steps; so has every leaf of the
+        returned pytree of local derivatives, which the loop over steps slices. Override it
+        where the derivatives follow from `after` alone: then `a` is never computed again.
+        """
+        del after
+        return jax.vmap(lambda c, a: jax.linearize(self.update, c, a)[1])(carries, a)
+
+    @final
+    def step(self, params: Params, carry: Carry, z: Any) -> tuple[Carry, jax.Array]:
+        """`recur`, then `update`."""
+        carry = self.update(carry, self.recur(params, carry, z))
+        return carry, self.emit(carry)
+
+
+@dataclasses.dataclass(frozen=True)
+class SizedCell(SplitCell):
+    """A split cell that reads `input_size` numbers a step and has `hidden_size` hidden units."""
+
+    input_size: int
+    """D."""
+    hidden_size: int
+    """H."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that make no network."""
+        positive(input_size=self.input_size, hidden_size=self.hidden_size)
+
+    @property
+    def input(self) -> Input:
+        """`(D,)` numbers a step."""
+        return Input((self.input_size,), jnp.floating)
+
+
+def positive(**sizes: int) -> None:
+    """Raise `ArgumentError` for a size that is not a positive integer."""
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ArgumentError(f"{name} must be a positive integer, got {size!r}.")

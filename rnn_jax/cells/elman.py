@@ -1,0 +1,145 @@
+"""The Elman network, the vanilla RNN of the textbooks."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.nn.initializers import Initializer
+from jax.tree_util import Partial
+from jax.typing import DTypeLike
+
+from rnn_jax.cell import SizedCell
+from rnn_jax.gates import glorot, orthogonal, zeros
+
+
+class ElmanParams(NamedTuple):
+    """`D * H + H * H + H` numbers."""
+
+    w_xh: jax.Array
+    """`(input_size, hidden_size)`."""
+    w_hh: jax.Array
+    """`(hidden_size, hidden_size)`."""
+    b_h: jax.Array
+    """`(hidden_size,)`."""
+
+
+class ElmanCarry(NamedTuple):
+    """What one step hands to the next."""
+
+    h: jax.Array
+    """`(*batch, hidden_size)`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Elman(SizedCell):
+    """The simple recurrent network.
+
+    `h_t = activation(x_t @ w_xh + h_{t-1} @ w_hh + b_h)`, emitted as it is.
+
+    Shapes: x `(*batch, D)`, h `(*batch, H)`. Parameters: `D H + H^2 + H`. Cost of a step:
+    `2 B H (D + H)` operations forward. Source: Elman, Finding structure in time, Cognitive
+    Science 14, 1990.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
+    >>> cell = rnn.Elman(input_size=3, hidden_size=5)
+    >>> params = cell.init(jax.random.key(0))
+    >>> carry, hs = rnn.unroll(cell, params, jnp.ones((7, 2, 3)))
+    >>> carry.h.shape, hs.shape
+    ((2, 5), (7, 2, 5))
+
+    Raises `ArgumentError` for a size that is not a positive integer.
+    """
+
+    activation: Callable[[jax.Array], jax.Array] = jnp.tanh
+    """Pointwise; with `jax.nn.relu` and identity recurrent weights this is `IRNN`."""
+    input_init: Initializer = glorot
+    """Draws `w_xh`."""
+    recurrent_init: Initializer = orthogonal
+    """Draws `w_hh`."""
+    bias_init: Initializer = zeros
+    """Draws `b_h`."""
+
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> ElmanParams:
+        """Draw the three arrays, each from its own initialiser."""
+        k_xh, k_hh, k_h = jax.random.split(key, 3)
+        hidden = self.hidden_size
+        return ElmanParams(
+            w_xh=self.input_init(k_xh, (self.input_size, hidden), dtype),
+            w_hh=self.recurrent_init(k_hh, (hidden, hidden), dtype),
+            b_h=self.bias_init(k_h, (hidden,), dtype),
+        )
+
+    def initial_carry(
+        self, params: ElmanParams, batch_shape: tuple[int, ...] = ()
+    ) -> ElmanCarry:
+        """Zeros."""
+        return ElmanCarry(jnp.zeros((*batch_shape, self.hidden_size), params.w_hh.dtype))
+
+    def project(self, params: ElmanParams, xs: jax.Array) -> jax.Array:
+        """`z = x @ w_xh + b_h`."""
+        return xs @ params.w_xh + params.b_h
+
+    def recur(self, params: ElmanParams, carry: ElmanCarry, z: jax.Array) -> jax.Array:
+        """`a = z + h @ w_hh`."""
+        return z + carry.h @ params.w_hh
+
+    def update(self, carry: ElmanCarry, a: jax.Array) -> ElmanCarry:
+        """`h = activation(a)`."""
+        return ElmanCarry(self.activation(a))
+
+    def emit(self, carry: ElmanCarry) -> jax.Array:
+        """`h`."""
+        return carry.h
+
+    def linearize(
+        self, carries: ElmanCarry, a: jax.Array, after: ElmanCarry
+    ) -> Callable[[ElmanCarry, jax.Array], ElmanCarry]:
+        """`dh = f'(a) da`, with `f'` taken from h where the activation allows."""
+        derivative = DERIVATIVE_FROM_OUTPUT.get(self.activation)
+        if derivative is None:
+            return super().linearize(carries, a, after)
+        return Partial(_scale, derivative(after.h))
+
+
+def _scale(derivative: jax.Array, carry: ElmanCarry, a: jax.Array) -> ElmanCarry:
+    del carry
+    return ElmanCarry(derivative * a)
+
+
+DERIVATIVE_FROM_OUTPUT: dict[Callable[..., jax.Array], Callable[[jax.Array], jax.Array]] = {
+    jnp.tanh: lambda h: 1 - h * h,
+    jax.nn.relu: lambda h: (h > 0).astype(h.dtype),
+}
+
+
+def identity(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """An initialiser: the identity matrix."""
+    del key
+    return jnp.eye(*shape, dtype=dtype)
+
+
+def IRNN(input_size: int, hidden_size: int) -> Elman:
+    """The Elman network that starts as an integrator: ReLU and identity recurrent weights.
+
+    `h_t = max(0, x_t @ w_xh + h_{t-1} @ w_hh + b_h)`, `w_hh = I` and `b_h = 0` at first, `w_xh`
+    normal with standard deviation 0.001. Shapes and parameter count as for `Elman`. Source: Le,
+    Jaitly & Hinton, A simple way to initialize recurrent networks of rectified linear units,
+    2015, arXiv:1504.00941.
+
+    >>> import jax, rnn_jax as rnn
+    >>> rnn.IRNN(1, 2).init(jax.random.key(0)).w_hh.tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    return Elman(
+        input_size,
+        hidden_size,
+        activation=jax.nn.relu,
+        input_init=_small,
+        recurrent_init=identity,
+    )
+
+
+# One object for all, for cells are compared by their settings.
+_small = jax.nn.initializers.normal(0.001)

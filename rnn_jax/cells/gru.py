@@ -1,0 +1,99 @@
+"""The gated recurrent unit, with the reset after the matmul."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.nn.initializers import Initializer
+from jax.typing import DTypeLike
+
+from rnn_jax.cell import SizedCell
+from rnn_jax.gates import glorot, orthogonal, per_gate, pointwise, sigmoid, split
+
+
+class GRUParams(NamedTuple):
+    """`3 (D H + H^2 + H) + H` numbers; gates on the last axis in the order r z n."""
+
+    w_xh: jax.Array
+    """`(input_size, 3 * hidden_size)`."""
+    w_hh: jax.Array
+    """`(hidden_size, 3 * hidden_size)`."""
+    b_h: jax.Array
+    """`(3 * hidden_size,)`."""
+    b_hn: jax.Array
+    """`(hidden_size,)`: the candidate's bias inside the reset."""
+
+
+class GRUCarry(NamedTuple):
+    """What one step hands to the next."""
+
+    h: jax.Array
+    """`(*batch, hidden_size)`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GRU(SizedCell):
+    """Gated recurrent unit, reset after the matmul, as in cuDNN, PyTorch and Keras.
+
+    `r = sigmoid(x w_xr + h w_hr + b_r)`, `z = sigmoid(x w_xz + h w_hz + b_z)`,
+    `n = tanh(x w_xn + b_n + r (h w_hn + b_hn))`, `h_t = (1 - z) n + z h_{t-1}`; h is emitted.
+
+    Shapes: x `(*batch, D)`, h `(*batch, H)`. Parameters: `3 (D H + H^2 + H) + H`. Cost of a
+    step: `6 B H (D + H)` operations forward. Source: Cho et al., Learning phrase representations
+    using RNN encoder-decoder, EMNLP 2014; this variant: version 1 of its preprint,
+    arXiv:1406.1078.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
+    >>> cell = rnn.GRU(input_size=3, hidden_size=5)
+    >>> carry, hs = rnn.unroll(cell, cell.init(jax.random.key(0)), jnp.ones((7, 2, 3)))
+    >>> carry.h.shape, hs.shape
+    ((2, 5), (7, 2, 5))
+
+    Raises `ArgumentError` for a size that is not a positive integer.
+    """
+
+    input_init: Initializer = glorot
+    """Draws `w_xh`, gate by gate."""
+    recurrent_init: Initializer = orthogonal
+    """Draws `w_hh`, gate by gate."""
+
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> GRUParams:
+        """Draw the weights gate by gate."""
+        k_xh, k_hh = jax.random.split(key)
+        inputs, hidden = self.input_size, self.hidden_size
+        return GRUParams(
+            w_xh=per_gate(self.input_init, k_xh, (inputs, hidden), 3, dtype),
+            w_hh=per_gate(self.recurrent_init, k_hh, (hidden, hidden), 3, dtype),
+            b_h=jnp.zeros(3 * hidden, dtype),
+            b_hn=jnp.zeros(hidden, dtype),
+        )
+
+    def initial_carry(self, params: GRUParams, batch_shape: tuple[int, ...] = ()) -> GRUCarry:
+        """Zeros."""
+        return GRUCarry(jnp.zeros((*batch_shape, self.hidden_size), params.w_hh.dtype))
+
+    def project(self, params: GRUParams, xs: jax.Array) -> tuple[jax.Array, ...]:
+        """`split(x @ w_xh + b_h)`."""
+        return split(xs @ params.w_xh + params.b_h, 3)
+
+    def recur(
+        self, params: GRUParams, carry: GRUCarry, z: tuple[jax.Array, ...]
+    ) -> tuple[jax.Array, ...]:
+        """Both gates summed; of the candidate both parts, for the reset comes between them."""
+        (z_r, z_z, z_n), (h_r, h_z, h_n) = z, split(carry.h @ params.w_hh, 3)
+        return z_r + h_r, z_z + h_z, z_n, h_n + params.b_hn
+
+    def update(self, carry: GRUCarry, a: tuple[jax.Array, ...]) -> GRUCarry:
+        """The convex combination of the old state and the candidate."""
+        return GRUCarry(_mix(carry.h, *a))
+
+    def emit(self, carry: GRUCarry) -> jax.Array:
+        """`h`."""
+        return carry.h
+
+
+@pointwise
+def _mix(h: jax.Array, r: jax.Array, z: jax.Array, x_n: jax.Array, h_n: jax.Array) -> jax.Array:
+    n = jnp.tanh(x_n + sigmoid(r) * h_n)
+    return n + sigmoid(z) * (h - n)

@@ -1,0 +1,134 @@
+"""Compare what a user hands over with what the cell needs, and say the difference in a sentence.
+
+All of it happens while tracing: a compiled program contains none of it.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnn_jax.cell import Carry, Layer, Params
+from rnn_jax.errors import DtypeError, ShapeError, StructureError
+
+
+def check_params(layer: Layer, params: Params) -> jnp.dtype:
+    """The one dtype of all params; raises where they are not params of `layer`."""
+    if not jax.tree.leaves(params):
+        return jnp.dtype(jnp.float32)
+    expected = _params(layer)
+    advice = "make params by cell.init(key)"
+    _check_structure(layer, "params", expected, params, advice)
+    dtypes: dict[jnp.dtype, str] = {}
+    for path, want, leaf in _pairs(expected, params):
+        _check_shape(layer, f"params{path}", want.shape, leaf, advice)
+        dtypes.setdefault(jnp.dtype(leaf.dtype), path)
+    if len(dtypes) > 1:
+        found = ", ".join(f"{dtype} at params{path}" for dtype, path in dtypes.items())
+        raise DtypeError(
+            f"{layer!r}: params must share one dtype, got {found}. "
+            "optax.tree.cast(params, dtype) casts them all."
+        )
+    (dtype,) = dtypes
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise DtypeError(f"{layer!r}: params must be floating, got {dtype}.")
+    return dtype
+
+
+def check_input(layer: Layer, name: str, xs: Any, dtype: jnp.dtype, axes: int) -> tuple[int, ...]:
+    """The batch axes of an input whose first `axes` axes are time."""
+    wanted = layer.input
+    if not hasattr(xs, "shape") or not hasattr(xs, "dtype"):
+        raise StructureError(
+            f"{layer!r}: {name} must be an array, got {type(xs).__name__}; jnp.asarray makes one."
+        )
+    lead = ("T",) * axes + ("*batch",)
+    expected = f"({', '.join((*lead, *map(str, wanted.shape)))})"
+    last = len(xs.shape) - len(wanted.shape)
+    if last < axes or tuple(xs.shape[last:]) != wanted.shape:
+        raise ShapeError(
+            f"{layer!r}: {name} must have shape {expected}, got {tuple(xs.shape)}. "
+            + ("Time is axis 0, then batch axes." if axes else "One step has no time axis.")
+        )
+    if not jnp.issubdtype(xs.dtype, wanted.kind):
+        raise DtypeError(
+            f"{layer!r}: {name} must be {wanted.kind.__name__}, got {xs.dtype}; "
+            f"{name}.astype converts it."
+        )
+    if wanted.kind is jnp.floating and jnp.dtype(xs.dtype) != dtype:
+        raise DtypeError(
+            f"{layer!r}: {name} is {xs.dtype} but params are {dtype}, and nothing is promoted "
+            f"silently. Cast one: {name}.astype({str(dtype)!r}), or optax.tree.cast(params, "
+            f"{str(xs.dtype)!r}) inside the loss, which keeps the gradient in {dtype}."
+        )
+    return tuple(xs.shape[axes:last])
+
+
+def check_carry(
+    layer: Layer, params: Params, carry: Carry, batch_shape: tuple[int, ...], dtype: jnp.dtype
+) -> None:
+    """Raise where `carry` is not a carry of `layer` for this batch."""
+    expected = _carry(layer, batch_shape, dtype)
+    advice = f"make one by cell.initial_carry(params, batch_shape={batch_shape})"
+    _check_structure(layer, "carry", expected, carry, advice)
+    for path, want, leaf in _pairs(expected, carry):
+        _check_shape(layer, f"carry{path}", want.shape, leaf, advice)
+        if jnp.dtype(leaf.dtype) != want.dtype:
+            raise DtypeError(
+                f"{layer!r}: carry{path} must be {want.dtype}, got {leaf.dtype}; {advice}."
+            )
+
+
+@functools.lru_cache(maxsize=256)
+def _params(layer: Layer) -> Params:
+    return jax.eval_shape(layer.init, jax.random.key(0))
+
+
+@functools.lru_cache(maxsize=256)
+def _carry(layer: Layer, batch_shape: tuple[int, ...], dtype: jnp.dtype) -> Carry:
+    params = jax.tree.map(lambda p: jax.ShapeDtypeStruct(p.shape, dtype), _params(layer))
+    return jax.eval_shape(lambda p: layer.initial_carry(p, batch_shape), params)
+
+
+def _pairs(expected: Any, tree: Any) -> list[tuple[str, Any, Any]]:
+    leaves = jax.tree.leaves(tree)
+    paths = jax.tree_util.tree_leaves_with_path(expected)
+    return [
+        (jax.tree_util.keystr(path), want, leaf)
+        for (path, want), leaf in zip(paths, leaves, strict=True)
+    ]
+
+
+def _check_structure(layer: Layer, name: str, expected: Any, tree: Any, advice: str) -> None:
+    if jax.tree.structure(expected) != jax.tree.structure(tree):
+        raise StructureError(
+            f"{layer!r}: expected {name} of the form {_form(expected)}, got {_form(tree)}; "
+            f"{advice}."
+        )
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
+            raise StructureError(
+                f"{layer!r}: {name}{jax.tree_util.keystr(path)} must be an array, got {leaf!r}."
+            )
+
+
+def _check_shape(
+    layer: Layer, name: str, expected: tuple[int, ...], leaf: Any, advice: str
+) -> None:
+    if tuple(leaf.shape) != tuple(expected):
+        raise ShapeError(
+            f"{layer!r}: {name} must have shape {tuple(expected)}, got {tuple(leaf.shape)}; "
+            f"{advice}."
+        )
+
+
+def _form(tree: Any) -> str:
+    """The nesting of a pytree by name: `(EmbeddingParams(w), LSTMParams(w_xh, w_hh, b_h))`."""
+    if hasattr(tree, "_fields"):
+        return f"{type(tree).__name__}({', '.join(tree._fields)})"
+    if isinstance(tree, tuple | list):
+        return f"({', '.join(map(_form, tree))}{',' if len(tree) == 1 else ''})"
+    if isinstance(tree, dict):
+        return f"{{{', '.join(f'{k}: {_form(v)}' for k, v in tree.items())}}}"
+    return "array" if hasattr(tree, "shape") else type(tree).__name__

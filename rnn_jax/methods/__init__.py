@@ -1,0 +1,1 @@
+"""Ways through time, one per file; each gives the same numbers."""

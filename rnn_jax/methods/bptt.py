@@ -1,0 +1,210 @@
+"""Backpropagation through time that stores only carries and collects the weight gradients.
+
+The loop's tangent splits in two. What the params and the inputs contribute to each step does not
+depend on the steps before, so it is worked out for a chunk of steps at once; what is left for the
+loop is the tangent of the carry. JAX transposes this into BPTT: backward in time runs only the
+cotangent of the carry, and each weight gradient is one matmul over the rows of a chunk.
+
+As the rule is a tangent and made of differentiable parts, forward mode, reverse mode and any
+order of both follow from it.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.custom_derivatives import SymbolicZero
+from jax.tree_util import Partial
+
+from rnn_jax.cell import Carry, Cell, Params, SplitCell, positive
+from rnn_jax.errors import DtypeError
+
+
+@dataclasses.dataclass(frozen=True)
+class BPTT:
+    """Backpropagation through time, the default method.
+
+    Memory of a gradient: the carries, `(T, *batch, H)` each, and what one chunk of steps needs;
+    the gates are computed again, a chunk at a time. Time beyond the loop's own matmuls: one
+    matmul a weight over each chunk's rows for its gradient, and one for the preactivations,
+    which an `Elman` of tanh or ReLU does without. A cell whose step does not split into `recur`
+    and `update` computes its step again inside the backward loop. Sources: Werbos, Proc. IEEE
+    78, 1990; collecting the weight gradients: Appleyard, Kocisky & Blunsom, 2016,
+    arXiv:1604.01946; storing only carries: Gruslys et al., NeurIPS 2016.
+
+    Raises `ArgumentError` for a `chunk` that is not a positive integer, and `DtypeError` for a
+    cell whose carry is not floating; `Scan` takes such a cell.
+    """
+
+    chunk: int = 16
+    """How many steps are worked on at once; T need not be a multiple."""
+
+    def __post_init__(self) -> None:
+        """Refuse a chunk without steps."""
+        positive(chunk=self.chunk)
+
+    def __call__(
+        self, cell: Cell, params: Params, xs: Any, carry: Carry
+    ) -> tuple[Carry, jax.Array]:
+        """Run the loop, a chunk of steps at a time."""
+        _check_differentiable(cell, carry)
+        if isinstance(cell, SplitCell):
+            carries = _carries(cell, self.chunk, params, carry, xs)
+            return _last(carry, carries), cell.emit(carries)
+        whole = _Whole(cell)
+        start = whole.start(params, carry, xs)
+        carries = _carries(whole, self.chunk, params, start, xs)
+        return _last(start, carries).carry, carries.h
+
+
+class _WholeCarry(NamedTuple):
+    carry: Carry
+    h: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class _Whole:
+    """Any cell as a split one: its whole step is `recur`, and nothing is left to `update`."""
+
+    cell: Cell
+
+    def start(self, params: Params, carry: Carry, xs: Any) -> _WholeCarry:
+        """The initial carry, beside an h that is never read."""
+        x = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), xs)
+        _, h = jax.eval_shape(
+            lambda p, c, x: self.cell.step(p, c, self.cell.project(p, x)), params, carry, x
+        )
+        return _WholeCarry(carry, jnp.zeros(h.shape, h.dtype))
+
+    def project(self, params: Params, xs: Any) -> Any:
+        return self.cell.project(params, xs)
+
+    def recur(self, params: Params, carry: _WholeCarry, z: Any) -> _WholeCarry:
+        return _WholeCarry(*self.cell.step(params, carry.carry, z))
+
+    def update(self, carry: _WholeCarry, a: _WholeCarry) -> _WholeCarry:
+        del carry
+        return a
+
+    def linearize(
+        self, carries: _WholeCarry, a: _WholeCarry, after: _WholeCarry
+    ) -> Callable[[_WholeCarry, _WholeCarry], _WholeCarry]:
+        del carries, a, after
+        return Partial(self.update)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _carries(cell: SplitCell | _Whole, size: int, params: Params, start: Carry, xs: Any) -> Carry:
+    """The carry after every step, `(T, *batch, ...)`."""
+
+    def chunk(carry: Carry, xs: Any) -> tuple[Carry, Carry]:
+        def step(carry: Carry, z: Any) -> tuple[Carry, Carry]:
+            carry = cell.update(carry, cell.recur(params, carry, z))
+            return carry, carry
+
+        return lax.scan(step, carry, cell.project(params, xs))
+
+    return _scan_chunks(chunk, size, start, xs)
+
+
+def _carries_tangent(
+    cell: SplitCell | _Whole, size: int, primals: tuple[Any, ...], tangents: tuple[Any, ...]
+) -> tuple[Carry, Carry]:
+    params, start, xs = primals
+    d_params, d_start, d_xs = map(_moving, tangents)
+    d_start = jax.tree.map(
+        lambda d, c: jnp.zeros_like(c) if d is None else d,
+        d_start,
+        start,
+        is_leaf=lambda d: d is None,
+    )
+    carries = _carries(cell, size, params, start, xs)
+
+    # Without the checkpoint every chunk's preactivations would be stored after all.
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def chunk(state: tuple[Carry, Carry], steps: tuple[Any, ...]) -> tuple[Any, Carry]:
+        start, d_start = state
+        xs, d_xs, after = steps
+        before = jax.tree.map(lambda c, cs: jnp.concatenate([c[None], cs])[:-1], start, after)
+        zs = cell.project(params, xs)
+        a, d_a = _jvp(
+            lambda params, xs: cell.recur(params, before, cell.project(params, xs)),
+            (params, xs),
+            (d_params, d_xs),
+        )
+        update = cell.linearize(before, a, after)
+
+        def step(d_carry: Carry, at: tuple[Any, ...]) -> tuple[Carry, Carry]:
+            update, carry, z, d_a = at
+            _, d_recurred = jax.jvp(lambda c: cell.recur(params, c, z), (carry,), (d_carry,))
+            d_carry = update(d_carry, jax.tree.map(jnp.add, d_a, d_recurred))
+            return d_carry, d_carry
+
+        d_end, d_after = lax.scan(step, d_start, (update, before, zs, d_a))
+        return (_last(start, after), d_end), d_after
+
+    return carries, _scan_chunks(chunk, size, (start, d_start), (xs, d_xs, carries))
+
+
+_carries.defjvp(_carries_tangent, symbolic_zeros=True)
+
+
+def _scan_chunks(
+    f: Callable[[Any, Any], tuple[Any, Any]], size: int, carry: Any, xs: Any
+) -> Any:
+    """`lax.scan` of an `f` that takes `size` steps at once, the last time perhaps fewer."""
+    steps = jax.tree.leaves(xs)[0].shape[0]
+    chunks, rest = divmod(steps, size)
+    if not chunks:
+        return f(carry, xs)[1]
+    whole = chunks * size
+    carry, ys = lax.scan(
+        f, carry, jax.tree.map(lambda x: x[:whole].reshape(chunks, size, *x.shape[1:]), xs)
+    )
+    ys = jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), ys)
+    if rest:
+        _, tail = f(carry, jax.tree.map(lambda x: x[whole:], xs))
+        ys = jax.tree.map(lambda y, t: jnp.concatenate([y, t]), ys, tail)
+    return ys
+
+
+def _last(start: Carry, carries: Carry) -> Carry:
+    """The carry after the last step: the start, if there was none."""
+    return jax.tree.map(lambda c, cs: cs[-1] if cs.shape[0] else c, start, carries)
+
+
+def _moving(tangents: Any) -> Any:
+    """The tangents with None for what is known not to move: constants and integers."""
+    return jax.tree.map(
+        lambda t: None if isinstance(t, SymbolicZero) or t.dtype == jax.dtypes.float0 else t,
+        tangents,
+        is_leaf=lambda t: isinstance(t, SymbolicZero),
+    )
+
+
+def _jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+    """`jax.jvp` along the leaves that move; no work is done for the others."""
+    leaves, structure = jax.tree.flatten(primals)
+    directions = structure.flatten_up_to(tangents)
+    moving = [i for i, d in enumerate(directions) if d is not None]
+
+    def along(*moved: Any) -> Any:
+        point = list(leaves)
+        for i, leaf in zip(moving, moved, strict=True):
+            point[i] = leaf
+        return f(*structure.unflatten(point))
+
+    return jax.jvp(along, [leaves[i] for i in moving], [directions[i] for i in moving])
+
+
+def _check_differentiable(cell: Cell, carry: Carry) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(carry):
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            raise DtypeError(
+                f"BPTT: the carry of {cell!r} has {leaf.dtype} at {jax.tree_util.keystr(path)}, "
+                "which has no gradient; use method=Scan() for this cell."
+            )

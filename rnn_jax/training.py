@@ -1,0 +1,183 @@
+"""Truncated backpropagation through time, with the optimiser from optax."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rnn_jax.cell import Carry, Layer, Method, Params, positive
+from rnn_jax.errors import ArgumentError, ShapeError
+from rnn_jax.methods.bptt import BPTT
+from rnn_jax.unroll import unroll
+
+Loss = Callable[[jax.Array, Any], jax.Array]
+"""`(ys (T, *batch, ...), targets) -> (T, *batch)`: the loss of each step."""
+
+
+class TrainState(NamedTuple):
+    """All that training carries from window to window."""
+
+    params: Params
+    opt_state: optax.OptState
+    carry: Carry
+    """The carry before the next window; the first window of a stream starts afresh."""
+    position: jax.Array
+    """How many windows of this stream came before, an int32."""
+
+
+class Metrics(NamedTuple):
+    """What one update tells."""
+
+    loss: jax.Array
+    """Mean over the steps that the window counts."""
+    grad_norm: jax.Array
+    """Global norm of the gradient, as it came, before the optimiser clips it."""
+
+
+class TruncatedBPTT(NamedTuple):
+    """Three pure functions, made by `truncated_bptt`."""
+
+    init: Callable[[Params, tuple[int, ...]], TrainState]
+    """`(params, batch_shape) -> TrainState`, at the start of a stream."""
+    update: Callable[[TrainState, Any, Any], tuple[TrainState, Metrics]]
+    """`(state, xs, targets) -> (state, metrics)`: one window; yours to jit."""
+    restart: Callable[[TrainState], TrainState]
+    """`state -> state` before the first window of another stream; params and optimiser stay."""
+
+
+def truncated_bptt(
+    layer: Layer,
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    *,
+    window: int = 35,
+    stride: int | None = None,
+    method: Method = BPTT(),
+) -> TruncatedBPTT:
+    """Train on an endless stream in windows: the carry passes from one to the next, no gradient.
+
+    Every `stride` (k1) steps one update with the gradient through the last `window` (k2) steps.
+    `dL_t/dw` is the double sum of BPTT with the terms older than the window left out. With
+    `stride == window`, the usual, windows are disjoint and all their steps count. With a shorter
+    stride windows overlap, each starts from the carry `window - stride` steps back, and after
+    the first window only the newest `stride` steps count, so that each step counts once.
+
+    Clip by `optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))`. Cost of an update:
+    one training step of `window` steps; memory does not depend on the stream's length. Source:
+    Williams & Peng, Neural Computation 2, 1990 (BPTT(h; h')); Sutskever, thesis, 2013 (k1, k2).
+
+    Args:
+      layer: What is trained.
+      loss: `(ys, targets) -> (T, *batch)`, the loss of each step.
+      optimizer: Any optax transformation.
+      window: k2, how many steps the gradient goes back.
+      stride: k1, how many steps apart the updates are; `window` if None.
+      method: How to go through time.
+
+    Raises:
+      ArgumentError: window or stride not positive, or the stride longer than the window.
+
+    >>> import jax, jax.numpy as jnp, optax, rnn_jax as rnn
+    >>> model = rnn.stack(rnn.Elman(1, 8), rnn.Dense(8, 1))
+    >>> optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2))
+    >>> squares = lambda ys, targets: jnp.square(ys - targets).sum(-1)
+    >>> trainer = rnn.truncated_bptt(model, squares, optimizer, window=25)
+    >>> update = jax.jit(trainer.update)
+    >>> stream = jnp.sin(jnp.arange(2001) / 5).reshape(-1, 1, 1)
+    >>> state = trainer.init(model.init(jax.random.key(0)), batch_shape=(1,))
+    >>> for xs, targets in zip(rnn.windows(stream[:-1], 25), rnn.windows(stream[1:], 25)):
+    ...     state, metrics = update(state, xs, targets)
+    >>> bool(metrics.loss < 0.05)
+    True
+    """
+    stride = window if stride is None else stride
+    _check_windows(window, stride)
+
+    def init(params: Params, batch_shape: tuple[int, ...] = ()) -> TrainState:
+        carry = layer.initial_carry(params, batch_shape)
+        return TrainState(params, optimizer.init(params), carry, jnp.zeros((), jnp.int32))
+
+    def update(state: TrainState, xs: Any, targets: Any) -> tuple[TrainState, Metrics]:
+        _check_length(xs, window)
+        fresh = state.position == 0
+        batch_shape = xs.shape[1 : xs.ndim - len(layer.input.shape)]
+        counted = fresh | (jnp.arange(window) >= window - stride)
+
+        def mean_loss(params: Params) -> tuple[jax.Array, Carry]:
+            # Chosen here, so that the gradient reaches an initial carry that is learned.
+            carry = jax.tree.map(
+                lambda start, carry: jnp.where(fresh, start, carry),
+                layer.initial_carry(params, batch_shape),
+                state.carry,
+            )
+            carry, ys = unroll(layer, params, xs[:stride], carry, method=method)
+            if stride < window:
+                _, rest = unroll(layer, params, xs[stride:], carry, method=method)
+                ys = jnp.concatenate([ys, rest])
+            losses = loss(ys, targets)
+            _check_losses(losses, window)
+            by_step = losses.reshape(window, -1).mean(axis=1)
+            return jnp.mean(by_step, where=counted), carry
+
+        (value, carry), grads = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        metrics = Metrics(value, optax.tree.norm(grads))
+        return TrainState(params, opt_state, carry, state.position + 1), metrics
+
+    def restart(state: TrainState) -> TrainState:
+        return state._replace(position=jnp.zeros_like(state.position))
+
+    return TruncatedBPTT(init, update, restart)
+
+
+def windows(stream: jax.Array, window: int, stride: int | None = None) -> Iterator[jax.Array]:
+    """The windows of a stream `(T, ...)`, each `(window, ...)`, `stride` steps apart.
+
+    Only whole windows come, so that one compiled step does for all of them; up to
+    `stride - 1` steps at the end of the stream are left out.
+
+    Raises:
+      ArgumentError: window or stride not positive, the stride longer than the window, or the
+        stream shorter than one window.
+
+    >>> [w.tolist() for w in windows(jnp.arange(7), 3)]
+    [[0, 1, 2], [3, 4, 5]]
+    >>> [w.tolist() for w in windows(jnp.arange(5), 3, stride=1)]
+    [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
+    """
+    stride = window if stride is None else stride
+    _check_windows(window, stride)
+    if len(stream) < window:
+        raise ArgumentError(
+            f"windows: the stream has {len(stream)} steps, fewer than one window of {window}."
+        )
+    starts = range(0, len(stream) - window + 1, stride)
+    return (stream[start : start + window] for start in starts)
+
+
+def _check_windows(window: int, stride: int) -> None:
+    positive(window=window, stride=stride)
+    if stride > window:
+        raise ArgumentError(
+            f"stride (k1) must not exceed window (k2), or steps would be skipped; got stride "
+            f"{stride} and window {window}."
+        )
+
+
+def _check_length(xs: Any, window: int) -> None:
+    if xs.shape[:1] != (window,):
+        raise ShapeError(
+            f"truncated_bptt: xs must have shape ({window}, *batch, ...), one window, got "
+            f"{tuple(xs.shape)}; rnn_jax.windows cuts a stream into windows."
+        )
+
+
+def _check_losses(losses: jax.Array, window: int) -> None:
+    if losses.shape[:1] != (window,):
+        raise ShapeError(
+            f"truncated_bptt: loss(ys, targets) must return one number a step, "
+            f"({window}, *batch), got shape {losses.shape}; do not take its mean."
+        )
