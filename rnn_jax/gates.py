@@ -9,8 +9,13 @@ from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
 glorot = jax.nn.initializers.glorot_uniform()
-orthogonal = jax.nn.initializers.orthogonal()
 zeros = jax.nn.initializers.zeros
+
+
+def orthogonal(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """An initialiser: an orthogonal matrix, of a dtype too narrow for LAPACK as well."""
+    wide = dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
+    return jax.nn.initializers.orthogonal()(key, shape, wide).astype(dtype)
 
 
 def per_gate(

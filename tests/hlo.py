@@ -1,0 +1,47 @@
+"""Read a compiled program: which matmuls run, how often, and how much memory it takes."""
+
+import re
+from collections import Counter
+
+import jax
+
+_COMPUTATION = re.compile(r"^(?:ENTRY )?%([\w.\-]+) \(.*\{$", re.MULTILINE)
+_DOT = re.compile(r"= \w+\[([\d,]*)\]\S* dot\(")
+_CALLED = re.compile(r"(?:calls|to_apply|body|called_computations)=\{?%([\w.\-]+)")
+_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+
+
+def compiled(f, *args):
+    """The compiled program of `f` for arguments like these."""
+    return jax.jit(f).lower(*args).compile()
+
+
+def matmuls(program):
+    """How often a matmul with a result of each shape runs: `{(H, 4H): 4, ...}`.
+
+    A matmul in a loop counts once an iteration, for loops in loops likewise.
+    """
+    text = program.as_text()
+    starts = list(_COMPUTATION.finditer(text))
+    ends = [match.start() for match in starts[1:]] + [len(text)]
+    bodies = {
+        match[1]: text[match.start() : end] for match, end in zip(starts, ends, strict=True)
+    }
+    counts = Counter()
+
+    def visit(name, times):
+        for line in bodies[name].splitlines()[1:]:
+            if dot := _DOT.search(line):
+                counts[tuple(map(int, dot[1].split(",")))] += times
+            trips = int(_TRIPS.search(line)[1]) if " while(" in line else 1
+            for called in _CALLED.findall(line):
+                visit(called, times * trips)
+
+    entry = re.search(r"^ENTRY %([\w.\-]+)", text, re.MULTILINE)[1]
+    visit(entry, 1)
+    return counts
+
+
+def temporaries(program):
+    """Bytes that the program needs beside its arguments and results."""
+    return program.memory_analysis().temp_size_in_bytes

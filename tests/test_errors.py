@@ -1,0 +1,203 @@
+"""A user's mistake gets a sentence that names the place, what was expected, what came, what to do."""
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+
+import rnn_jax as rnn
+from tests.cases import every_case
+
+KEY = jax.random.key(0)
+CELL = rnn.Elman(3, 5)
+PARAMS = CELL.init(KEY)
+LSTM = rnn.LSTM(3, 5)
+XS = jnp.ones((7, 2, 3), jnp.float32)
+MODEL = rnn.stack(rnn.Embedding(9, 4), rnn.GRU(4, 5))
+TOKENS = jnp.zeros((7, 2), jnp.int32)
+
+MISTAKES = {
+    "input size": (
+        lambda: rnn.unroll(CELL, PARAMS, XS[..., :2]),
+        rnn.ShapeError,
+        r"Elman\(.*xs must have shape \(T, \*batch, 3\), got \(7, 2, 2\).*axis 0",
+    ),
+    "no time axis": (
+        lambda: rnn.unroll(CELL, PARAMS, XS[0, 0]),
+        rnn.ShapeError,
+        r"xs must have shape \(T, \*batch, 3\), got \(3,\)",
+    ),
+    "step of another size": (
+        lambda: rnn.step(CELL, PARAMS, None, XS[0, :, :2]),
+        rnn.ShapeError,
+        r"x must have shape \(\*batch, 3\), got \(2, 2\)",
+    ),
+    "not an array": (
+        lambda: rnn.unroll(CELL, PARAMS, [[1.0]]),
+        rnn.StructureError,
+        r"xs must be an array, got list.*asarray",
+    ),
+    "tokens for numbers": (
+        lambda: rnn.unroll(CELL, PARAMS, XS.astype(jnp.int32)),
+        rnn.DtypeError,
+        r"xs must be floating, got int32",
+    ),
+    "numbers for tokens": (
+        lambda: rnn.unroll(MODEL, MODEL.init(KEY), TOKENS.astype(jnp.float32)),
+        rnn.DtypeError,
+        r"xs must be integer, got float32",
+    ),
+    "input of another dtype": (
+        lambda: rnn.unroll(CELL, PARAMS, XS.astype(jnp.bfloat16)),
+        rnn.DtypeError,
+        r"xs is bfloat16 but params are float32.*xs.astype\('float32'\).*optax.tree.cast",
+    ),
+    "params of another cell": (
+        lambda: rnn.unroll(CELL, LSTM.init(KEY), XS),
+        rnn.StructureError,
+        r"Elman\(.*ElmanParams\(w_xh, w_hh, b_h\), got LSTMParams\(w_xh, w_hh, b_h\)",
+    ),
+    "params of another size": (
+        lambda: rnn.unroll(CELL, rnn.Elman(3, 6).init(KEY), XS),
+        rnn.ShapeError,
+        r"params\.w_xh must have shape \(3, 5\), got \(3, 6\).*init\(key\)",
+    ),
+    "params of two dtypes": (
+        lambda: rnn.unroll(CELL, PARAMS._replace(b_h=PARAMS.b_h.astype(jnp.bfloat16)), XS),
+        rnn.DtypeError,
+        r"one dtype, got float32 at params\.w_xh, bfloat16 at params\.b_h",
+    ),
+    "integer params": (
+        lambda: rnn.unroll(CELL, jax.tree.map(lambda p: p.astype(int), PARAMS), XS),
+        rnn.DtypeError,
+        r"params must be floating, got int",
+    ),
+    "params with a number for an array": (
+        lambda: rnn.unroll(CELL, PARAMS._replace(b_h=0.0), XS),
+        rnn.StructureError,
+        r"params\.b_h must be an array, got 0\.0",
+    ),
+    "params inside a stack": (
+        lambda: rnn.unroll(MODEL, rnn.stack(*MODEL.layers[:1]).init(KEY), TOKENS),
+        rnn.StructureError,
+        r"\(EmbeddingParams\(w\), GRUParams\(.*\)\), got \(EmbeddingParams\(w\),\)",
+    ),
+    "carry of another cell": (
+        lambda: rnn.unroll(CELL, PARAMS, XS, LSTM.initial_carry(LSTM.init(KEY), (2,))),
+        rnn.StructureError,
+        r"ElmanCarry\(h\), got LSTMCarry\(h, c\).*initial_carry\(params, batch_shape=\(2,\)\)",
+    ),
+    "carry of another batch": (
+        lambda: rnn.unroll(CELL, PARAMS, XS, CELL.initial_carry(PARAMS, (4,))),
+        rnn.ShapeError,
+        r"carry\.h must have shape \(2, 5\), got \(4, 5\)",
+    ),
+    "carry of another dtype": (
+        lambda: rnn.unroll(CELL, PARAMS, XS, rnn.ElmanCarry(jnp.zeros((2, 5), jnp.bfloat16))),
+        rnn.DtypeError,
+        r"carry\.h must be float32, got bfloat16",
+    ),
+    "no cell": (
+        lambda: rnn.unroll(PARAMS, CELL, XS),
+        rnn.StructureError,
+        r"unroll: the first argument must be a Layer, got ElmanParams",
+    ),
+    "negative size": (
+        lambda: rnn.LSTM(3, -5),
+        rnn.ArgumentError,
+        r"hidden_size must be a positive integer, got -5",
+    ),
+    "size of one and a half": (
+        lambda: rnn.Jordan(3, 4, 1.5),
+        rnn.ArgumentError,
+        r"output_size must be a positive integer, got 1\.5",
+    ),
+    "empty stack": (lambda: rnn.stack(), rnn.ArgumentError, "at least one layer"),
+    "stack that does not fit": (
+        lambda: rnn.stack(rnn.Elman(3, 5), rnn.GRU(4, 5)),
+        rnn.ArgumentError,
+        r"layer 1, GRU\(input_size=4.*reads \(4,\).*layer 0, Elman.*emits \(5,\)",
+    ),
+    "stack of something else": (
+        lambda: rnn.stack(CELL, jnp.tanh),
+        rnn.ArgumentError,
+        r"layer 1 is .*tanh.*not a rnn_jax.Cell",
+    ),
+    "embedding of vectors": (
+        lambda: rnn.stack(rnn.Elman(3, 5), rnn.Embedding(5, 2)),
+        rnn.ArgumentError,
+        r"layer 1, Embedding.*reads \(\) of integer.*emits \(5,\) of float32",
+    ),
+    "chunk of nothing": (
+        lambda: rnn.BPTT(chunk=0),
+        rnn.ArgumentError,
+        "chunk must be a positive integer, got 0",
+    ),
+    "unroll by nothing": (lambda: rnn.Scan(unroll=0), rnn.ArgumentError, "unroll must be"),
+    "negative window": (
+        lambda: rnn.truncated_bptt(CELL, None, optax.sgd(1.0), window=-35),
+        rnn.ArgumentError,
+        "window must be a positive integer, got -35",
+    ),
+    "stride over window": (
+        lambda: rnn.truncated_bptt(CELL, None, optax.sgd(1.0), window=3, stride=4),
+        rnn.ArgumentError,
+        r"stride \(k1\) must not exceed window \(k2\).*stride 4 and window 3",
+    ),
+    "stream shorter than a window": (
+        lambda: rnn.windows(XS, 35),
+        rnn.ArgumentError,
+        "the stream has 7 steps, fewer than one window of 35",
+    ),
+    "window of nothing": (
+        lambda: update(CELL)(XS[:0]),
+        rnn.ShapeError,
+        r"xs must have shape \(7, \*batch, ...\), one window, got \(0, 2, 3\)",
+    ),
+    "a loss that is a mean already": (
+        lambda: update(CELL, lambda ys, targets: jnp.mean(ys))(XS),
+        rnn.ShapeError,
+        r"one number a step, \(7, \*batch\), got shape \(\); do not take its mean",
+    ),
+}
+
+
+def update(cell, loss=lambda ys, targets: ys.sum(-1)):
+    trainer = rnn.truncated_bptt(cell, loss, optax.sgd(1.0), window=7)
+    return lambda xs: trainer.update(trainer.init(cell.init(KEY), (2,)), xs, None)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_are_named(mistake):
+    make, error, message = MISTAKES[mistake]
+    with pytest.raises(error, match=f"(?s){message}") as raised:
+        make()
+    assert isinstance(raised.value, rnn.RNNError)
+    assert str(raised.value).endswith((".", "emits (5,).", "float32."))
+
+
+@pytest.mark.parametrize("mistake", ["input size", "params of another cell", "carry of another cell"])
+def test_mistakes_are_named_under_jit_and_grad(mistake):
+    make, error, message = MISTAKES[mistake]
+    with pytest.raises(error, match=f"(?s){message}"):
+        jax.jit(lambda _: make()[1])(0)
+    with pytest.raises(error, match=f"(?s){message}"):
+        jax.grad(lambda _: make()[1].sum())(0.0)
+
+
+@every_case
+def test_every_cell_names_itself(case):
+    params, xs = case.params(), case.xs(4, 2)
+    name = type(case.cell).__name__
+    with pytest.raises(rnn.RNNError, match=name):
+        rnn.unroll(case.cell, params, xs > 0)
+    with pytest.raises(rnn.RNNError, match=name):
+        rnn.unroll(case.cell, {"w": jnp.ones(3)}, xs)
+    with pytest.raises(rnn.RNNError, match=name):
+        rnn.unroll(case.cell, params, xs, carry={"h": jnp.ones(3)})
+
+
+def test_a_token_outside_the_vocabulary_is_nan():
+    layer = rnn.Embedding(3, 2)
+    _, ys = rnn.unroll(layer, layer.init(KEY), jnp.array([0, 2, 3, -1]))
+    assert jnp.isnan(ys).all(axis=1).tolist() == [False, False, True, True]

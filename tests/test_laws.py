@@ -1,0 +1,297 @@
+"""The laws that every cell obeys, over every row of the table."""
+
+import dataclasses
+import pickle
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.flatten_util import ravel_pytree
+from jax.test_util import check_grads
+
+import rnn_jax as rnn
+from tests import reference
+from tests.cases import CASES, assert_close, every_case, plain
+
+METHODS = [rnn.Scan(unroll=2), rnn.BPTT(), rnn.BPTT(chunk=1), rnn.BPTT(chunk=2)]
+
+
+def scalar(case, method):
+    """A loss that reads every output and every leaf of the final carry, by its own weight."""
+
+    def loss(params, xs, carry):
+        carry, ys = rnn.unroll(case.cell, params, xs, carry, method=method)
+        flat, _ = ravel_pytree((carry, ys))
+        return jnp.sum(jnp.sin(flat + jnp.arange(flat.size, dtype=flat.dtype)))
+
+    return loss
+
+
+def differentiable(case):
+    """Which arguments of the loss have a gradient."""
+    return (0, 2) if case.cell.input.kind is jnp.integer else (0, 1, 2)
+
+
+@every_case
+@pytest.mark.parametrize("batch", [(), (2,), (2, 3)], ids=str)
+def test_values_are_those_of_the_equations(case, batch):
+    params, xs = case.params(), case.xs(4, *batch)
+    carry = case.carry(params, batch)
+    for method in (rnn.Scan(), rnn.BPTT(chunk=3)):
+        last, ys = rnn.unroll(case.cell, params, xs, carry, method=method)
+        expected = reference.unroll(case.reference, plain(params), plain(carry), np.asarray(xs))
+        assert_close((last, list(ys)), expected, 1e-12)
+
+
+@every_case
+@pytest.mark.parametrize(
+    ("steps", "methods"), [(0, METHODS), (1, METHODS), (5, METHODS), (17, [rnn.BPTT()])], ids=str
+)
+def test_every_method_gives_the_numbers_of_scan(case, steps, methods):
+    params, xs = case.params(), case.xs(steps, 2)
+    carry = case.carry(params, (2,))
+
+    @jax.jit
+    def outcomes(params, xs, carry):
+        wrt = differentiable(case)
+        return [
+            jax.value_and_grad(scalar(case, method), wrt)(params, xs, carry)
+            for method in (rnn.Scan(), *methods)
+        ]
+
+    expected, *actual = outcomes(params, xs, carry)
+    for outcome in actual:
+        assert_close(outcome, expected)
+
+
+@every_case
+def test_second_derivatives_are_those_of_scan(case):
+    params, xs = case.params(), case.xs(5)
+    carry = case.carry(params)
+
+    def hessian(method):
+        """Reverse over reverse and forward over reverse along one direction, in full one way."""
+        loss = scalar(case, method)
+        wrt = differentiable(case)
+        arguments = (params, xs, carry)
+        flat, unravel = ravel_pytree(tuple(arguments[i] for i in wrt))
+
+        def f(flat):
+            moved = list(arguments)
+            for i, argument in zip(wrt, unravel(flat), strict=True):
+                moved[i] = argument
+            return loss(*moved)
+
+        direction = jnp.cos(jnp.arange(flat.size, dtype=flat.dtype))
+        whole = jax.jacfwd(jax.grad(f))(flat)
+        reverse = jax.grad(lambda x: jax.grad(f)(x) @ direction)(flat)
+        forward = jax.jvp(lambda x: jax.jvp(f, (x,), (direction,))[1], (flat,), (direction,))[1]
+        return whole, reverse, forward
+
+    whole, reverse, forward = jax.jit(lambda: hessian(rnn.BPTT(chunk=2)))()
+    expected = jax.jit(lambda: hessian(rnn.Scan()))()
+    assert_close((whole, reverse, forward), expected)
+    assert_close(whole, whole.T)
+
+
+@every_case
+@pytest.mark.parametrize("method", [rnn.Scan(), rnn.BPTT(chunk=2)], ids=str)
+def test_gradients_are_those_of_finite_differences(case, method):
+    params, xs = case.params(), case.xs(5)
+    carry = case.carry(params)
+    loss = jax.jit(scalar(case, method))
+    if case.cell.input.kind is jnp.integer:
+        check_grads(lambda p, c: loss(p, xs, c), (params, carry), 1, rtol=1e-6, atol=1e-6)
+    else:
+        check_grads(loss, (params, xs, carry), 1, rtol=1e-6, atol=1e-6)
+
+
+@every_case
+def test_step_by_step_is_unroll(case):
+    params, xs = case.params(), case.xs(5, 2)
+    start = carry = case.carry(params, (2,))
+    ys = []
+    for x in xs:
+        carry, y = rnn.step(case.cell, params, carry, x)
+        ys.append(y)
+    assert_close((carry, jnp.stack(ys)), rnn.unroll(case.cell, params, xs, start), 1e-12)
+
+
+@every_case
+def test_project_and_readout_see_no_time(case):
+    cell, params, xs = case.cell, case.params(), case.xs(4, 2)
+    zs = cell.project(params, xs)
+    carry = case.carry(params, (2,))
+    _, hs = rnn.Scan()(cell, params, xs, carry)
+    ys = cell.readout(params, hs, xs)
+    for t in range(4):
+        assert_close(jax.tree.map(lambda z: z[t], zs), cell.project(params, xs[t]), 1e-12)  # noqa: B023
+        assert_close(ys[t], cell.readout(params, hs[t], xs[t]), 1e-12)
+
+
+@every_case
+def test_recur_sees_no_time(case):
+    cell, params = case.cell, case.params()
+    if not isinstance(cell, rnn.SplitCell):
+        assert not hasattr(cell, "recur")
+        return
+    carries, zs = case.carry(params, (4, 2)), cell.project(params, case.xs(4, 2))
+    whole = cell.recur(params, carries, zs)
+    for t in range(4):
+        carry, z, a = jax.tree.map(lambda leaf: leaf[t], (carries, zs, whole))  # noqa: B023
+        assert_close(a, cell.recur(params, carry, z), 1e-12)
+
+
+@every_case
+def test_vmap_is_a_batch(case):
+    params, xs = case.params(), case.xs(5, 3)
+    carry = case.carry(params, (3,))
+    wrt = differentiable(case)
+
+    def run(xs, carry):
+        return rnn.unroll(case.cell, params, xs, carry)
+
+    mapped = jax.jit(jax.vmap(run, in_axes=(1, 0), out_axes=(0, 1)))(xs, carry)
+    assert_close(mapped, jax.jit(run)(xs, carry), 1e-12)
+
+    # Gradients one sequence at a time, and one set of params a sequence.
+    loss = jax.grad(scalar(case, rnn.BPTT(chunk=2)), wrt)
+    stacked = jax.tree.map(lambda p: jnp.stack([p, p + 1, p - 1]), params)
+    mapped = jax.jit(jax.vmap(loss, in_axes=(0, 1, 0)))(stacked, xs, carry)
+    loss = jax.jit(loss)
+    for i in range(3):
+        one = jax.tree.map(lambda leaf: leaf[i], (stacked, carry))  # noqa: B023
+        alone = loss(one[0], xs[:, i], one[1])
+        assert_close(jax.tree.map(lambda leaf: leaf[i], mapped), alone)  # noqa: B023
+
+
+@every_case
+def test_transformations_compose(case):
+    """Rematerialised, and as the body of a scan over pieces of the sequence."""
+    params, xs = case.params(), case.xs(6, 2)
+    carry = case.carry(params, (2,))
+    run = scalar(case, rnn.BPTT(chunk=2))
+    wrt = differentiable(case)
+    expected = jax.jit(jax.grad(run, wrt))(params, xs, carry)
+    assert_close(jax.jit(jax.grad(jax.checkpoint(run), wrt))(params, xs, carry), expected)
+
+    def in_pieces(params, xs, carry):
+        def piece(carry, xs):
+            return rnn.unroll(case.cell, params, xs, carry, method=rnn.BPTT(chunk=2))
+
+        carry, ys = jax.lax.scan(piece, carry, xs.reshape(2, 3, *xs.shape[1:]))
+        flat, _ = ravel_pytree((carry, ys))
+        return jnp.sum(jnp.sin(flat + jnp.arange(flat.size, dtype=flat.dtype)))
+
+    assert_close(jax.jit(jax.grad(in_pieces, wrt))(params, xs, carry), expected)
+
+
+@every_case
+def test_a_cell_is_a_value(case):
+    one, other = case.build(), case.build()
+    assert one == other
+    assert hash(one) == hash(other)
+    assert type(one).__name__ in repr(one)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.input_size = 4
+
+
+@every_case
+def test_a_rebuilt_cell_does_not_retrace(case):
+    params, xs = case.params(), case.xs(3)
+    traces = []
+
+    @jax.jit
+    def count(params, xs):
+        traces.append(1)
+        return rnn.unroll(case.cell, params, xs)
+
+    by_value = jax.jit(lambda cell, params, xs: rnn.unroll(cell, params, xs), static_argnums=0)
+    for _ in range(2):
+        count(params, xs)
+        by_value(case.build(), params, xs)
+    assert len(traces) == by_value._cache_size() == 1
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float64], ids=lambda d: d.__name__)
+def test_no_dtype_is_promoted(case, dtype):
+    """Strict promotion is on, so a silent cast inside is an error; here the ends are looked at."""
+    params, xs = case.params(dtype), case.xs(5, 2, dtype=dtype)
+    carry, ys = rnn.unroll(case.cell, params, xs)
+    grads = jax.jit(jax.grad(scalar(case, rnn.BPTT())))(params, xs, carry)
+    assert {leaf.dtype for leaf in jax.tree.leaves((carry, ys, grads))} == {jnp.dtype(dtype)}
+
+
+@every_case
+def test_low_precision_compute_with_float32_params(case):
+    """The documented way: cast inside the loss, and the gradient arrives in float32."""
+    params, xs = case.params(jnp.float32), case.xs(5, 2, dtype=jnp.float32)
+
+    def loss(params, dtype):
+        params = optax.tree.cast(params, dtype)
+        inputs = xs.astype(dtype) if jnp.issubdtype(xs.dtype, jnp.floating) else xs
+        _, ys = rnn.unroll(case.cell, params, inputs)
+        return jnp.mean(jnp.square(ys.astype(jnp.float32)))
+
+    run = jax.jit(jax.value_and_grad(loss), static_argnums=1)
+    value, grads = run(params, jnp.bfloat16)
+    exact, exact_grads = run(params, jnp.float32)
+    assert {g.dtype for g in jax.tree.leaves(grads)} == {jnp.dtype(jnp.float32)}
+    np.testing.assert_allclose(value, exact, rtol=0.05)
+    a, b = ravel_pytree(grads)[0], ravel_pytree(exact_grads)[0]
+    assert jnp.linalg.norm(a - b) <= 0.05 * jnp.linalg.norm(b)
+
+
+@every_case
+def test_parameter_count_is_that_of_the_docstring(case):
+    """The formula after `Parameters:` in the docstring, worked out for this cell."""
+    cell = case.cell
+    doc = type(cell).__doc__
+    if "Parameters: `" not in doc:
+        assert isinstance(cell, rnn.Stack) or not type(cell).__module__.startswith("rnn_jax")
+        return
+    formula = doc.split("Parameters: `")[1].split("`")[0]
+    sizes = dataclasses.asdict(cell)
+    names = {"D": "input_size", "H": "hidden_size", "O": "output_size"}
+    values = {short: sizes[name] for short, name in names.items() if name in sizes} | sizes
+    formula = re.sub(r"(?<=[\w)]) (?=[\w(])", " * ", formula.replace("^", "**"))
+    assert ravel_pytree(case.params())[0].size == eval(formula, {}, values)
+
+
+def test_params_survive_a_pickle():
+    params = CASES[0].params()
+    assert_close(pickle.loads(pickle.dumps(params)), params, 0)
+
+
+@settings(max_examples=12)
+@given(
+    case=st.sampled_from(CASES),
+    steps=st.integers(0, 9),
+    chunk=st.integers(1, 10),
+    batch=st.lists(st.integers(1, 3), max_size=2),
+)
+def test_drawn_shapes(case, steps, chunk, batch):
+    """Any T, any chunk, any batch axes: values of the equations, gradients of the plain scan."""
+    params, xs = case.params(), case.xs(steps, *batch)
+    carry = case.carry(params, tuple(batch))
+    method = rnn.BPTT(chunk=chunk)
+
+    @jax.jit
+    def outcomes(params, xs, carry):
+        values = rnn.unroll(case.cell, params, xs, carry, method=method)
+        grads = [
+            jax.grad(scalar(case, m), differentiable(case))(params, xs, carry)
+            for m in (method, rnn.Scan())
+        ]
+        return values, grads
+
+    (last, ys), (grads, by_scan) = outcomes(params, xs, carry)
+    expected = reference.unroll(case.reference, plain(params), plain(carry), np.asarray(xs))
+    assert_close((last, list(ys)), expected, 1e-12)
+    assert_close(grads, by_scan)

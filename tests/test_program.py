@@ -1,0 +1,112 @@
+"""What the compiled training step does, counted: matmuls, stored bytes, compilations."""
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+
+import rnn_jax as rnn
+from tests import hlo
+from tests.unsplit import PeepholeLSTM
+
+STEPS, CHUNK, BATCH, INPUTS, HIDDEN = 64, 16, 5, 7, 11
+
+# Each cell with the shapes of its weights inside and before the loop.
+CELLS = {
+    "elman": (rnn.Elman(INPUTS, HIDDEN), HIDDEN),
+    "gru": (rnn.GRU(INPUTS, HIDDEN), 3 * HIDDEN),
+    "lstm": (rnn.LSTM(INPUTS, HIDDEN), 4 * HIDDEN),
+    "peephole": (PeepholeLSTM(INPUTS, HIDDEN), 4 * HIDDEN),
+}
+every_cell = pytest.mark.parametrize("name", CELLS)
+
+
+def training_step(cell, method, steps=STEPS, batch=BATCH):
+    params = cell.init(jax.random.key(0))
+    xs = jnp.ones((steps, batch, INPUTS), jnp.float32)
+
+    def loss(params, xs):
+        _, ys = rnn.unroll(cell, params, xs, method=method)
+        return jnp.mean(jnp.square(ys))
+
+    return hlo.compiled(jax.grad(loss), params, xs)
+
+
+def of_shape(counts, rows, columns):
+    """A weight gradient may be computed as its transpose."""
+    return sum(counts[shape] for shape in {(rows, columns), (columns, rows)})
+
+
+@every_cell
+def test_weight_gradients_are_one_matmul_a_chunk(name):
+    cell, width = CELLS[name]
+    collected = hlo.matmuls(training_step(cell, rnn.BPTT(chunk=CHUNK)))
+    assert of_shape(collected, HIDDEN, width) == STEPS // CHUNK
+    assert of_shape(collected, INPUTS, width) == STEPS // CHUNK
+
+    # The reading of the program sees them where they are: JAX's own gradient has one a step.
+    by_scan = hlo.matmuls(training_step(cell, rnn.Scan()))
+    assert of_shape(by_scan, HIDDEN, width) == STEPS
+
+
+@pytest.mark.parametrize("name", ["elman", "gru", "lstm"])
+def test_each_step_costs_one_matmul_each_way(name):
+    cell, width = CELLS[name]
+    counts = hlo.matmuls(training_step(cell, rnn.BPTT(chunk=CHUNK)))
+    assert counts[BATCH, width] == STEPS * (2 if width == HIDDEN else 1)
+    if width != HIDDEN:
+        assert counts[BATCH, HIDDEN] == STEPS
+
+
+def test_an_elman_computes_no_preactivation_again():
+    """The derivative of tanh is in h, so that the only matmuls over a chunk's rows are needed."""
+    cell, _ = CELLS["elman"]
+    rows = (CHUNK * BATCH, HIDDEN)
+    tanh = hlo.matmuls(training_step(cell, rnn.BPTT(chunk=CHUNK)))[rows]
+    other = rnn.Elman(INPUTS, HIDDEN, activation=jnp.sin)
+    sine = hlo.matmuls(training_step(other, rnn.BPTT(chunk=CHUNK)))[rows]
+    assert tanh == STEPS // CHUNK  # forward: project
+    assert sine == 3 * STEPS // CHUNK  # and again backward, with recur
+
+
+@every_cell
+def test_constant_inputs_cost_no_gradient(name):
+    """Nothing of the shape of a chunk's inputs is computed where nobody asks for its gradient."""
+    cell, _ = CELLS[name]
+    counts = hlo.matmuls(training_step(cell, rnn.BPTT(chunk=CHUNK)))
+    assert counts[CHUNK * BATCH, INPUTS] == counts[CHUNK, BATCH, INPUTS] == 0
+
+
+@pytest.mark.parametrize(("name", "leaves"), [("elman", 1), ("gru", 1), ("lstm", 2)])
+def test_temporaries_are_the_carries(name, leaves):
+    """Per step of T: each carry and its cotangent, a carry per chunk, and no gate."""
+    cell, _ = CELLS[name]
+    batch = 64
+    few, many = (
+        hlo.temporaries(training_step(cell, rnn.BPTT(chunk=CHUNK), steps, batch))
+        for steps in (1024, 2048)
+    )
+    a_step = (many - few) / 1024
+    one = batch * HIDDEN * 4
+    assert leaves * one <= a_step <= 2 * leaves * one * (1 + 1 / CHUNK)
+
+    few, many = (
+        hlo.temporaries(training_step(cell, rnn.Scan(), steps, batch)) for steps in (1024, 2048)
+    )
+    assert (many - few) / 1024 > a_step
+
+
+def test_a_stream_of_windows_compiles_once():
+    model = rnn.stack(rnn.GRU(INPUTS, HIDDEN), rnn.Dense(HIDDEN, 1))
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1))
+    trainer = rnn.truncated_bptt(
+        model, lambda ys, targets: jnp.square(ys - targets).sum(-1), optimizer, window=6, stride=4
+    )
+    update = jax.jit(trainer.update)
+    stream = jax.random.normal(jax.random.key(0), (50, 2, INPUTS), jnp.float32)
+    state = trainer.init(model.init(jax.random.key(1)), (2,))
+    for _ in range(2):
+        for xs in rnn.windows(stream, 6, 4):
+            state, _ = update(state, xs, xs[..., :1])
+        state = trainer.restart(state)
+    assert update._cache_size() == 1
