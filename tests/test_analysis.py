@@ -47,3 +47,13 @@ def test_each_lag_is_the_gradient_by_the_carry_that_many_steps_back(key):
     grads = jax.tree.leaves(jax.grad(rest)(carry))
     by_sequence = np.sqrt(sum(np.square(g).sum(-1) for g in grads))
     np.testing.assert_allclose(norms[3], by_sequence.mean(), rtol=1e-12)
+
+
+def test_a_norm_whose_square_underflows_is_not_lost():
+    """float32 holds 1e-30, its square not."""
+    cell = rnn.Elman(1, 2, activation=LINEAR)
+    weights = jnp.diag(jnp.full(2, 0.1, jnp.float32))
+    params = rnn.ElmanParams(jnp.ones((1, 2), jnp.float32), weights, jnp.zeros(2, jnp.float32))
+    xs = jnp.ones((30, 1), jnp.float32)
+    norms = rnn.analysis.gradient_by_lag(cell, params, xs, None, sum_of_last)
+    np.testing.assert_allclose(norms[29] * 1e30, np.sqrt(2), rtol=1e-4)

@@ -249,6 +249,15 @@ def test_low_precision_compute_with_float32_params(case):
 
 
 @every_case
+def test_params_and_carry_can_be_donated(case):
+    params = case.params()
+    carry = case.cell.initial_carry(params, (2,))
+    step = jax.jit(lambda p, c, x: (p, *rnn.step(case.cell, p, c, x)), donate_argnums=(0, 1))
+    params, carry, _ = step(params, carry, case.xs(2))
+    step(params, carry, case.xs(2))
+
+
+@every_case
 def test_parameter_count_is_that_of_the_docstring(case):
     """The formula after `Parameters:` in the docstring, worked out for this cell."""
     cell = case.cell

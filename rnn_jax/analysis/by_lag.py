@@ -50,9 +50,14 @@ def gradient_by_lag(
 
     still = jax.tree.map(lambda c: jnp.zeros((xs.shape[0], *c.shape), c.dtype), carry)
     grads = jax.grad(last_loss)(still)
-    by_leaf = [
-        jnp.square(g).reshape(*g.shape[: 1 + len(batch_shape)], -1).sum(-1)
-        for g in jax.tree.leaves(grads)
-    ]
-    norms = jnp.sqrt(sum(by_leaf[1:], by_leaf[0]))
+    lead = 1 + len(batch_shape)
+    flat = [g.reshape(*g.shape[:lead], -1) for g in jax.tree.leaves(grads)]
+    norms = _norm(jnp.concatenate(flat, axis=-1))
     return norms.reshape(xs.shape[0], -1).mean(-1)[::-1]
+
+
+def _norm(v: jax.Array) -> jax.Array:
+    """Euclidean norm over the last axis, where the squares may underflow and the norm does not."""
+    largest = jnp.max(jnp.abs(v), axis=-1, keepdims=True)
+    scaled = v / jnp.where(largest > 0, largest, 1)
+    return largest[..., 0] * jnp.sqrt(jnp.sum(jnp.square(scaled), axis=-1))

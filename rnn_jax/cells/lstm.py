@@ -74,8 +74,9 @@ class LSTM(SizedCell):
 
     def initial_carry(self, params: LSTMParams, batch_shape: tuple[int, ...] = ()) -> LSTMCarry:
         """Zeros."""
-        zeros = jnp.zeros((*batch_shape, self.hidden_size), params.w_hh.dtype)
-        return LSTMCarry(h=zeros, c=zeros)
+        shape, dtype = (*batch_shape, self.hidden_size), params.w_hh.dtype
+        # Two arrays: one buffer under two names could not be donated.
+        return LSTMCarry(h=jnp.zeros(shape, dtype), c=jnp.zeros(shape, dtype))
 
     def project(self, params: LSTMParams, xs: jax.Array) -> tuple[jax.Array, ...]:
         """`z = split(x @ w_xh + b_h)`."""

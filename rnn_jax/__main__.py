@@ -1,0 +1,141 @@
+"""The command line: `python -m rnn_jax train | sample | evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from rnn_jax.errors import RNNError
+from rnn_jax.language.config import Config, option, settings
+from rnn_jax.language.errors import InputError, Interrupted, RunError
+
+# The exit code of each error, the particular before the general. 128 + SIGINT for ctrl-C.
+EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (Interrupted, 130),
+    (RunError, 1),
+    (RNNError, 2),
+    (OSError, 1),
+)
+SPLITS = ("train", "validation")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The three commands and their options; those of `train` are the fields of `Config`."""
+    root = _Parser(prog="python -m rnn_jax", description="A recurrent language model of a text.")
+    commands = root.add_subparsers(dest="command", required=True, metavar="command")
+
+    train = commands.add_parser("train", help="learn a text")
+    train.set_defaults(handle=_train)
+    train.add_argument(
+        "--run", metavar="DIR", help="folder of the new run (default: a new one in runs/)"
+    )
+    train.add_argument("--resume", metavar="RUN", help="go on with a run, by its own settings")
+    train.add_argument(
+        "--from-step", type=int, metavar="N", help="with --resume: the checkpoint to go on from"
+    )
+    for name, rule in settings().items():
+        default = Config.__dataclass_fields__[name].default
+        train.add_argument(
+            option(name),
+            type=rule.kind,
+            metavar="|".join(rule.choices) or rule.kind.__name__.upper(),
+            help=rule.help + ("" if default is None else f" (default: {default})"),
+        )
+
+    sample = commands.add_parser("sample", help="let a run's model write")
+    sample.set_defaults(handle=_sample)
+    sample.add_argument("--prompt", default="", help="how the text begins (default: a new line)")
+    sample.add_argument("--length", type=int, default=500, help="tokens to draw (default: 500)")
+    sample.add_argument(
+        "--temperature",
+        type=float,
+        default=0.7,
+        help="1 is the model as it is, less is safer, 0 the likeliest (default: 0.7)",
+    )
+    sample.add_argument(
+        "--seed", type=int, default=0, help="another seed, another text (default: 0)"
+    )
+
+    evaluate = commands.add_parser("evaluate", help="perplexity of a run's model")
+    evaluate.set_defaults(handle=_evaluate)
+    evaluate.add_argument(
+        "--split", default="validation", metavar="|".join(SPLITS), help="(default: validation)"
+    )
+    for command in (sample, evaluate):
+        command.add_argument("run", metavar="RUN", help="folder of the run")
+        command.add_argument("--step", type=int, metavar="N", help="checkpoint (default: the last)")
+    return root
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code. A mistake of the user is one line on stderr."""
+    try:
+        arguments = parser().parse_args(words)
+        arguments.handle(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `sample | head` has read enough. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
+    except (RNNError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+    return 0
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    given = {name: value for name in settings() if (value := getattr(arguments, name)) is not None}
+    if arguments.resume is not None:
+        extra = [*map(option, given), *(["--run"] if arguments.run is not None else [])]
+        if extra:
+            raise InputError(
+                f"--resume goes on with the run's own settings; leave out {', '.join(extra)}"
+            )
+        from rnn_jax.language.commands import resume_run
+
+        return resume_run(arguments.resume, arguments.from_step)
+    if arguments.from_step is not None:
+        raise InputError("--from-step goes with --resume")
+    if "text" in given:  # a run may be resumed from another folder
+        given["text"] = os.path.abspath(given["text"])
+    config = Config(**given)
+    from rnn_jax.language.commands import start_run
+
+    return start_run(config, arguments.run)
+
+
+def _sample(arguments: argparse.Namespace) -> None:
+    from rnn_jax.language.commands import sample_run
+
+    sample_run(
+        arguments.run,
+        arguments.prompt,
+        arguments.length,
+        arguments.temperature,
+        arguments.seed,
+        arguments.step,
+    )
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    if arguments.split not in SPLITS:
+        raise InputError(
+            f"--split: unknown {arguments.split!r}; the known ones are {', '.join(SPLITS)}"
+        )
+    from rnn_jax.language.commands import evaluate_run
+
+    evaluate_run(arguments.run, arguments.split, arguments.step)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+"""The main job: a recurrent language model, trained on a text.
+
+`python -m rnn_jax train` is this package. Its parts, from the text to the report:
+
+========================= ========================================================
+`config`                  every setting, in one frozen value
+`text` `vocabulary`       a file -> tokens -> ids
+`corpus`                  the training part, its streams, and the validation part
+`baselines`               what counting alone achieves
+`model` `learner`         the network, its loss, how it learns
+`train` `display`         the loop, and what one sees of it
+`run` `files`             the folder of a run
+`checkpoints`             what survives a crash
+`evaluate` `generate`     what the model is good for
+`report` `plots`          what is left at the end
+`commands`                train, sample, evaluate: one function each
+========================= ========================================================
+
+Nothing is imported here, so that the command line can say `--help` at once.
+"""

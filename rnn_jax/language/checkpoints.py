@@ -1,0 +1,162 @@
+"""Checkpoints of a run: whole or absent, by orbax; and known to be sound, by a digest.
+
+Orbax writes into a temporary folder and renames it when all of it is there, so a process killed
+at any moment leaves whole checkpoints only. What a disk does to them later, the digest tells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from rnn_jax.language.errors import RunError
+
+_KEPT = 3
+
+
+class Progress(NamedTuple):
+    """Where a run stands, beside its arrays. Everything else follows from the step."""
+
+    step: int = 0
+    """Updates done."""
+    metrics_size: int = 0
+    """Bytes of metrics.jsonl written by then."""
+    recent: tuple[tuple[float, float], ...] = ()
+    """(loss, gradient norm) of the updates since the last line of training metrics."""
+
+
+class Checkpoints:
+    """The last few checkpoints of a run, by step.
+
+    Args:
+        folder: where they lie; made when the first one is saved.
+        read_only: for looking only: leaves alone what a running training is writing.
+    """
+
+    def __init__(self, folder: Path, read_only: bool = False) -> None:
+        # What orbax has to say comes as an exception too, which is told in one line.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
+        self.folder = folder
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=ocp.checkpoint_managers.LatestN(_KEPT),
+            # Exactness is cheap here: a save takes as long as one or two updates.
+            enable_async_checkpointing=False,
+            cleanup_tmp_directories=not read_only,
+            read_only=read_only,
+        )
+        try:
+            self._manager = ocp.CheckpointManager(
+                folder.absolute(), options=options, item_names=("state", "progress")
+            )
+        except Exception as error:
+            raise RunError(f"cannot use {folder}: {reason(error)}") from error
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._manager.close()
+
+    def steps(self) -> list[int]:
+        """The steps that have a checkpoint, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    def kept(self) -> str:
+        """What is safe, in words, for the message of an error."""
+        steps = self.steps()
+        return (
+            f"the checkpoint of step {steps[-1]} is kept" if steps else "there is no checkpoint yet"
+        )
+
+    def save(self, state: Any, progress: Progress) -> None:
+        """Save a pytree of arrays and where the run stands; returns when it is on the disk.
+
+        Raises:
+            RunError: it could not be written; those before it are kept.
+        """
+        record = {**progress._asdict(), "digest": _digest(state, progress)}
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(record)
+        )
+        try:
+            self._manager.save(progress.step, args=items)
+            self._manager.wait_until_finished()
+        except Exception as error:  # tensorstore, orbax and the system each have their own
+            raise RunError(
+                f"cannot save the checkpoint of step {progress.step} in {self.folder}: "
+                f"{reason(error)}; {self.kept()}"
+            ) from error
+
+    def restore(self, step: int, like: Any) -> tuple[Any, Progress]:
+        """A checkpoint, checked to be what was saved.
+
+        Args:
+            step: one of `steps`.
+            like: a pytree of the shapes and dtypes of the state.
+
+        Raises:
+            RunError: it is damaged, or of another model.
+        """
+        items = ocp.args.Composite(
+            state=ocp.args.StandardRestore(like), progress=ocp.args.JsonRestore()
+        )
+        try:
+            found = self._manager.restore(step, args=items)
+            record = dict(found.progress)
+            digest = record.pop("digest")
+            recent = tuple((loss, norm) for loss, norm in record.pop("recent"))
+            progress = Progress(**record, recent=recent)
+            sound = digest == _digest(found.state, progress)
+        except Exception as error:  # damage has as many faces as there are files
+            raise RunError(f"the checkpoint of step {step} in {self.folder} is damaged") from error
+        if not sound:
+            raise RunError(f"the checkpoint of step {step} in {self.folder} is damaged")
+        return found.state, progress
+
+    def last_good(self, like: Any) -> int | None:
+        """The latest step whose checkpoint is sound, if there is one."""
+        for step in reversed(self.steps()):
+            try:
+                self.restore(step, like)
+            except RunError:
+                continue
+            return step
+        return None
+
+    def forget_after(self, step: int) -> None:
+        """Delete the checkpoints of later steps, which the run is about to write again."""
+        for later in self.steps():
+            if later > step:
+                self._manager.delete(later)
+
+
+def reason(error: BaseException) -> str:
+    """Why something could not be written, in a few words."""
+    text = str(error)
+    if "No space left on device" in text or "ENOSPC" in text:
+        return "no space left on the disk"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    # Tensorstore's messages go from the general to the particular, and end in an error number.
+    lines = text.strip().splitlines() or [type(error).__name__]
+    return lines[0].split(" [")[0].rsplit(": ", 1)[-1]
+
+
+def _digest(state: Any, progress: Progress) -> str:
+    digest = hashlib.sha256(json.dumps(progress).encode())
+    for leaf in jax.tree.leaves(state):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,74 @@
+"""`train`, `sample` and `evaluate`: from the words of a command line to what they ask for."""
+
+from __future__ import annotations
+
+from rnn_jax.language.baselines import Baselines, baselines
+from rnn_jax.language.config import Config
+from rnn_jax.language.corpus import Corpus, load
+from rnn_jax.language.evaluate import evaluate
+from rnn_jax.language.generate import write
+from rnn_jax.language.learner import Learner, load_params
+from rnn_jax.language.model import count
+from rnn_jax.language.report import report
+from rnn_jax.language.run import Run
+from rnn_jax.language.train import train
+
+
+def start_run(config: Config, folder: str | None) -> None:
+    """Train a new run, in a folder of its own."""
+    corpus = load(config)
+    Learner(config, len(corpus.vocabulary)).check_memory()
+    _train(Run.create(folder, config, corpus), corpus, None)
+
+
+def resume_run(folder: str, from_step: int | None) -> None:
+    """Go on with a run, by its own config."""
+    run = Run.open(folder)
+    corpus = load(run.config())
+    run.check_text(corpus)
+    _train(run, corpus, from_step)
+
+
+def sample_run(
+    folder: str, prompt: str, length: int, temperature: float, seed: int, step: int | None
+) -> None:
+    """Print what a run's model writes."""
+    run = Run.open(folder)
+    config, vocabulary = run.config(), run.vocabulary()
+    learner = Learner(config, len(vocabulary))
+    _, params = load_params(run, learner, step)
+    text = write(learner.model, params, vocabulary, config.level, prompt, length, temperature, seed)
+    print(text)
+
+
+def evaluate_run(folder: str, split: str, step: int | None) -> None:
+    """Print the perplexity of a run's model."""
+    run = Run.open(folder)
+    config = run.config()
+    corpus = load(config)
+    run.check_text(corpus)
+    learner = Learner(config, len(corpus.vocabulary))
+    step, params = load_params(run, learner, step)
+    found = evaluate(learner.model, params, *corpus.split(split))
+    print(f"{split} perplexity {found.perplexity:.4f} over {found.tokens} tokens, step {step}")
+    print(f"loss {found.loss:.6f} nats, {found.bits:.6f} bits per token")
+    if split == "validation":
+        print(f"bigram counts: perplexity {_baselines(corpus).bigram:.4f}")
+
+
+def _train(run: Run, corpus: Corpus, from_step: int | None) -> None:
+    counted, config = _baselines(corpus), run.config()
+    learner = Learner(config, len(corpus.vocabulary))
+    print(
+        f"{config.cell}, {config.layers} x {config.hidden} units, "
+        f"{count(learner.like().params):,} parameters; {len(corpus.train):,} tokens to learn from, "
+        f"{len(corpus.validation):,} for validation, {len(corpus.vocabulary):,} different ones\n"
+        f"run folder: {run.folder}",
+        flush=True,
+    )
+    state = train(run, corpus, counted, from_step)
+    print(report(run, corpus, counted, state.params))
+
+
+def _baselines(corpus: Corpus) -> Baselines:
+    return baselines(corpus.train, *corpus.split("validation"), len(corpus.vocabulary))

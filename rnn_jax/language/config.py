@@ -1,0 +1,150 @@
+"""Every setting of a run, in one frozen value.
+
+A field of `Config` is the whole definition of a setting: its default, its help text, what it
+may be. The command-line option, the entry in `config.json` and the check are made from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+from rnn_jax.language.errors import InputError, RunError
+
+LEVELS = ("char", "word")
+CELLS = ("elman", "irnn", "jordan", "lstm", "gru", "mgu")
+_WIDE = 2**16  # wider, and the weights of one gate alone are 16 GiB
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What a field of `Config` may be, beside its default."""
+
+    help: str
+    kind: type
+    choices: tuple[str, ...] = ()
+    at_least: float = -math.inf
+    above: float = -math.inf
+    below: float = math.inf
+    optional: bool = False
+
+
+def _setting(default: Any, kind: type, help: str, **limits: Any) -> Any:
+    rule = Setting(help, kind, optional=default is None, **limits)
+    return dataclasses.field(default=default, metadata={"setting": rule})
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The settings of a run. One that exists is valid.
+
+    Raises:
+        InputError: a value is of the wrong type or out of range; the message names the option.
+    """
+
+    text: str | None = _setting(
+        None, str, "UTF-8 text file to learn (default: the Python reference that Python carries)"
+    )
+    level: str = _setting("char", str, "what a token is", choices=LEVELS)
+    max_words: int = _setting(
+        10_000, int, "word level: size of the vocabulary, the rarer words become <unk>", at_least=2
+    )
+    validation: float = _setting(
+        0.1, float, "part of the text, at its end, kept for validation", above=0, below=1
+    )
+    cell: str = _setting("lstm", str, "the recurrent cell", choices=CELLS)
+    hidden: int = _setting(256, int, "units of each recurrent layer", at_least=1, below=_WIDE)
+    layers: int = _setting(1, int, "recurrent layers", at_least=1)
+    embedding: int = _setting(64, int, "length of a token's vector", at_least=1, below=_WIDE)
+    window: int = _setting(64, int, "steps the gradient goes back (k2)", at_least=1)
+    stride: int | None = _setting(
+        None, int, "steps from one window to the next (k1; default: the window)", at_least=1
+    )
+    batch: int = _setting(32, int, "parallel streams the text is cut into", at_least=1)
+    clip: float = _setting(1.0, float, "largest global norm of a gradient", above=0)
+    learning_rate: float = _setting(3e-3, float, "step size of Adam", above=0)
+    epochs: int = _setting(6, int, "passes over the text", at_least=1)
+    steps: int | None = _setting(None, int, "updates in all, instead of --epochs", at_least=1)
+    seed: int = _setting(
+        0, int, "seed of the parameters and of the sample", at_least=0, below=2**32
+    )
+    checkpoint_every: int = _setting(100, int, "updates between checkpoints", at_least=1)
+    log_every: int = _setting(10, int, "updates between lines of training metrics", at_least=1)
+    eval_every: int = _setting(
+        100, int, "updates between passes over the validation text", at_least=1
+    )
+
+    def __post_init__(self) -> None:
+        for name, rule in settings().items():
+            _check(option(name), getattr(self, name), rule)
+        if self.stride is not None and self.stride > self.window:
+            raise InputError(
+                f"--stride must be at most --window ({self.window}), or tokens between two windows "
+                f"would be skipped; got {self.stride}"
+            )
+
+    @property
+    def effective_stride(self) -> int:
+        """k1: the steps from one window to the next."""
+        return self.window if self.stride is None else self.stride
+
+    def to_json(self) -> str:
+        """The config as the text of `config.json`."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str) -> Config:
+        """The inverse of `to_json`; `source` names the file in messages.
+
+        Raises:
+            RunError: the text is damaged, or is from a version with other settings.
+        """
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise RunError(f"{source} is damaged: {error}") from error
+        if not isinstance(values, dict):
+            raise RunError(f"{source} is damaged: expected the settings of a run")
+        unknown = sorted(set(values) - set(settings()))
+        if unknown:
+            raise RunError(
+                f"{source} has settings this version does not know: {', '.join(unknown)}"
+            )
+        try:
+            return cls(**values)
+        except InputError as error:
+            raise RunError(f"{source}: {error}") from error
+
+
+def settings() -> dict[str, Setting]:
+    """Field name -> rule, in the order of the fields."""
+    return {field.name: field.metadata["setting"] for field in dataclasses.fields(Config)}
+
+
+def option(name: str) -> str:
+    """The command-line option of a field: `learning_rate` -> `--learning-rate`."""
+    return "--" + name.replace("_", "-")
+
+
+def _check(name: str, value: Any, rule: Setting) -> None:
+    if value is None and rule.optional:
+        return
+    # A whole number is a fine float; True is not a fine int, though Python says it is one.
+    kinds: tuple[type, ...] = (int, float) if rule.kind is float else (rule.kind,)
+    fits = isinstance(value, kinds) and not isinstance(value, bool)
+    if not fits:
+        raise InputError(f"{name} must be of type {rule.kind.__name__}, got {value!r}")
+    if rule.choices and value not in rule.choices:
+        raise InputError(f"{name}: unknown {value!r}; the known ones are {', '.join(rule.choices)}")
+    if isinstance(value, str):
+        return
+    if not math.isfinite(value):
+        raise InputError(f"{name} must be finite, got {value}")
+    if value < rule.at_least:
+        raise InputError(f"{name} must be at least {rule.at_least}, got {value}")
+    if value <= rule.above:
+        raise InputError(f"{name} must be greater than {rule.above}, got {value}")
+    if value >= rule.below:
+        raise InputError(f"{name} must be less than {rule.below}, got {value}")

@@ -1,0 +1,74 @@
+"""What one sees while a run trains."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from tqdm import tqdm
+
+from rnn_jax.language.measures import bits, perplexity
+
+
+class Display:
+    """A progress bar on a terminal; everywhere else, a line for each validation.
+
+    Args:
+        total: updates in all.
+        done: updates done before.
+        tokens: tokens that an update learns from.
+        level: `char` or `word`.
+    """
+
+    def __init__(self, total: int, done: int, tokens: int, level: str) -> None:
+        self._tokens = tokens
+        self._level = level
+        self._paused = True
+        self._bar = tqdm(
+            total=total,
+            initial=done,
+            unit="update",
+            # tqdm's own rate counts updates; what compares with other runs is tokens.
+            bar_format="{percentage:3.0f}%|{bar}| {n}/{total} [{remaining} left]{postfix}",
+            dynamic_ncols=True,
+            disable=None,
+        )
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    def update(self, loss: float, gradient_norm: float) -> None:
+        """An update is done."""
+        if self._bar.disable:
+            return
+        if self._paused:
+            self._bar.unpause()  # what passed since was compilation or validation
+            self._paused = False
+        # Written into the bar before it moves, which is what draws it, and rarely.
+        self._bar.set_postfix_str(
+            f"loss {loss:.3f}, perplexity {perplexity(loss):.2f}, "
+            + (f"bits/char {bits(loss):.2f}, " if self._level == "char" else "")
+            + f"grad {gradient_norm:.2f}, {self._speed()}",
+            refresh=False,
+        )
+        self._bar.update()
+
+    def line(self, text: str) -> None:
+        """A line above the bar."""
+        if self._bar.disable:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._bar.write(text, file=sys.stderr)
+        self._paused = True
+
+    def _speed(self) -> str:
+        rate = self._bar.format_dict["rate"]
+        return f"{rate * self._tokens:,.0f} tokens/s" if rate else "starting"

@@ -1,0 +1,68 @@
+"""Perplexity over every token of a text, in order, the carry kept from the first to the last."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import rnn_jax as rnn
+from rnn_jax.language.measures import bits, perplexity
+from rnn_jax.language.model import cross_entropy
+
+_CHUNK = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What a model made of a text."""
+
+    loss: float
+    """Mean over the tokens, in nats."""
+    tokens: int
+    """How many tokens were predicted: all of them, each once."""
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss)."""
+        return perplexity(self.loss)
+
+    @property
+    def bits(self) -> float:
+        """Bits per token."""
+        return bits(self.loss)
+
+
+def evaluate(
+    model: rnn.Cell, params: rnn.Params, inputs: np.ndarray, targets: np.ndarray
+) -> Evaluation:
+    """Read a text as one stream, from the initial carry.
+
+    Args:
+        model: token ids -> logits.
+        params: its params.
+        inputs: (T,) tokens, T >= 1.
+        targets: (T,) the token after each.
+    """
+    carry = model.initial_carry(params)
+    total = 0.0
+    for start in range(0, len(inputs), _CHUNK):
+        pieces = inputs[start : start + _CHUNK], targets[start : start + _CHUNK]
+        length = len(pieces[0])
+        # Padded to one length, so that one compiled function does for all: only the last chunk
+        # is padded, and nothing reads the carry after it.
+        xs, ys = (np.pad(piece, (0, _CHUNK - length)) for piece in pieces)
+        carry, losses = _chunk(model, params, carry, xs, ys)
+        total += float(np.asarray(losses[:length], np.float64).sum())
+    return Evaluation(total / len(inputs), len(inputs))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _chunk(
+    model: rnn.Cell, params: rnn.Params, carry: rnn.Carry, xs: jax.Array, ys: jax.Array
+) -> tuple[rnn.Carry, jax.Array]:
+    carry, logits = rnn.unroll(model, params, jnp.asarray(xs), carry)
+    return carry, cross_entropy(logits, jnp.asarray(ys))

@@ -1,0 +1,106 @@
+"""Sampling: the network is fed what it has just said."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import rnn_jax as rnn
+from rnn_jax.language.errors import InputError
+from rnn_jax.language.text import END_OF_LINE, JOIN, SPLIT
+from rnn_jax.language.vocabulary import Vocabulary
+
+
+def generate(
+    model: rnn.Cell,
+    params: rnn.Params,
+    prompt: np.ndarray,
+    length: int,
+    temperature: float,
+    key: jax.Array,
+) -> np.ndarray:
+    """Draw `length` tokens after a prompt: (T,) int32, T >= 1 -> (length,) int32.
+
+    Logits are divided by `temperature`; 0 takes the likeliest token each time.
+
+    Raises:
+        InputError: no prompt, a length below 1, or a temperature that is negative or not finite.
+    """
+    if not len(prompt):
+        raise InputError("the prompt is empty")
+    if length < 1:
+        raise InputError(f"--length must be at least 1, got {length}")
+    if not 0 <= temperature < float("inf"):
+        raise InputError(f"--temperature must be 0 or a positive number, got {temperature}")
+    tokens = _generate(model, params, jnp.asarray(prompt), length, temperature, key)
+    return np.asarray(tokens)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _generate(
+    model: rnn.Cell,
+    params: rnn.Params,
+    prompt: jax.Array,
+    length: int,
+    temperature: jax.Array,
+    key: jax.Array,
+) -> jax.Array:
+    carry, logits = rnn.unroll(model, params, prompt)
+
+    def choose(logits: jax.Array, key: jax.Array) -> jax.Array:
+        # Gumbel's trick with the temperature on the noise: at 0 what is left is the argmax.
+        noise = jax.random.gumbel(key, logits.shape, logits.dtype)
+        return jnp.argmax(logits + jnp.asarray(temperature, logits.dtype) * noise).astype(
+            prompt.dtype
+        )
+
+    def advance(
+        state: tuple[rnn.Carry, jax.Array], key: jax.Array
+    ) -> tuple[tuple[rnn.Carry, jax.Array], jax.Array]:
+        carry, token = state
+        carry, logits = rnn.step(model, params, carry, token)
+        token = choose(logits, key)
+        return (carry, token), token
+
+    first, *_ = keys = jax.random.split(key, length)
+    token = choose(logits[-1], first)
+    _, rest = jax.lax.scan(advance, (carry, token), keys[1:])
+    return jnp.concatenate([token[None], rest])
+
+
+def write(
+    model: rnn.Cell,
+    params: rnn.Params,
+    vocabulary: Vocabulary,
+    level: str,
+    prompt: str,
+    length: int,
+    temperature: float,
+    seed: int,
+) -> str:
+    """A prompt and what the model makes of it, as text.
+
+    An empty prompt stands for the start of a line, and is not part of the text.
+
+    Raises:
+        InputError: as `generate`, or the prompt has a token that the vocabulary lacks, or the seed
+            does not fit into 32 bits.
+    """
+    if not 0 <= seed < 2**32:
+        raise InputError(f"--seed must be at least 0 and less than {2**32}, got {seed}")
+    key = jax.random.key(seed)
+    if prompt:
+        ids = vocabulary.encode(SPLIT[level](prompt))
+        shown = ids
+    else:
+        ids, shown = vocabulary.encode([_start(vocabulary)]), np.zeros(0, np.int32)
+    drawn = generate(model, params, ids, length, temperature, key)
+    return JOIN[level](vocabulary.decode([*shown, *drawn]))
+
+
+def _start(vocabulary: Vocabulary) -> str:
+    starts = (token for token in ("\n", END_OF_LINE) if token in vocabulary.ids)
+    return next(starts, vocabulary.tokens[0])

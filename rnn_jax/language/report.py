@@ -1,0 +1,88 @@
+"""What is left when a run is through: numbers, a sample, two pictures."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import rnn_jax as rnn
+from rnn_jax.language import plots
+from rnn_jax.language.baselines import Baselines
+from rnn_jax.language.corpus import Corpus
+from rnn_jax.language.files import write_whole
+from rnn_jax.language.generate import write
+from rnn_jax.language.learner import Learner
+from rnn_jax.language.model import count, cross_entropy
+from rnn_jax.language.run import Run
+
+_SAMPLE_LENGTH = {"char": 1000, "word": 200}
+_TEMPERATURE = 0.7
+
+
+def report(run: Run, corpus: Corpus, baselines: Baselines, params: rnn.Params) -> str:
+    """Write report.json, sample.txt and the pictures; what to tell the user, in a few lines."""
+    config = run.config()
+    learner = Learner(config, len(corpus.vocabulary))
+    records = list(run.metrics.read())
+    last = [record for record in records if record["split"] == "validation"][-1]
+    by_lag = gradient_by_lag(learner, params, corpus)
+    sample = write(
+        learner.model,
+        params,
+        corpus.vocabulary,
+        config.level,
+        prompt="",
+        length=_SAMPLE_LENGTH[config.level],
+        temperature=_TEMPERATURE,
+        seed=config.seed,
+    )
+    numbers: dict[str, Any] = {
+        "step": last["step"],
+        "validation_perplexity": last["perplexity"],
+        "bigram_perplexity": baselines.bigram,
+        "unigram_perplexity": baselines.unigram,
+        "validation_loss": last["loss"],
+        "validation_tokens": last["tokens"],
+        "train_tokens": len(corpus.train),
+        "vocabulary": len(corpus.vocabulary),
+        "parameters": count(params),
+        "gradient_norm_by_lag": by_lag,
+    }
+    write_whole(run.report, json.dumps(numbers, indent=2) + "\n")
+    write_whole(run.sample, sample.rstrip("\n") + "\n")
+    pictures = plots.draw(run, records, baselines, by_lag)
+    names = {
+        f"{config.cell} {config.hidden}": f"{last['perplexity']:8.2f}"
+        + (f"   {last['bits_per_char']:.2f} bits per character" if config.level == "char" else ""),
+        "bigram counts": f"{baselines.bigram:8.2f}",
+        "unigram counts": f"{baselines.unigram:8.2f}",
+    }
+    width = max(map(len, names))
+    rows = "\n".join(f"  {name:<{width}} {value}" for name, value in names.items())
+    excerpt = "\n".join(f"  {line}" for line in sample.strip("\n").splitlines()[:8])
+    return (
+        f"validation perplexity over {last['tokens']} tokens\n{rows}\n"
+        f"sample\n{excerpt}\n{pictures}\nall of it: {run.folder}"
+    )
+
+
+def gradient_by_lag(learner: Learner, params: rnn.Params, corpus: Corpus) -> list[float]:
+    """The gradient norm at lags 0, 1, ... up to twice the window, where the text is that long."""
+    ids = np.concatenate(corpus.split("train")[0:1] + corpus.split("validation")[1:])
+    config = learner.config
+    length = min(2 * config.window, (len(ids) - 1) // config.batch)
+    # The end of the text: the validation part, where there is enough of it.
+    ids = ids[-(length * config.batch + 1) :]
+    xs, targets = (
+        jnp.asarray(part.reshape(config.batch, length).T) for part in (ids[:-1], ids[1:])
+    )
+    norms = jax.jit(
+        lambda params, xs, targets: rnn.analysis.gradient_by_lag(
+            learner.model, params, xs, targets, cross_entropy
+        )
+    )(params, xs, targets)
+    return [float(norm) for norm in norms]

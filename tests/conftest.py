@@ -1,0 +1,36 @@
+"""The ground that every test stands on: CPU, float64, no silent promotion, the same numbers again.
+
+Tests that are about float32 or bfloat16 pass their dtypes; nothing here is the default of a user.
+"""
+
+import os
+
+# Before jax is imported, and in the environment, so that programs started by tests inherit them.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["MPLBACKEND"] = "agg"
+# Nearly all of the suite's time is LLVM optimising programs that run once: without, it takes 40%
+# less. XLA's own passes stay as users have them. `make test-all` tests the fully optimised code.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+import hypothesis
+import jax
+import numpy as np
+import pytest
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# Compilation makes the first example slow, so time limits would say nothing; and a failure that
+# comes and goes with the seed teaches less than one that stays.
+hypothesis.settings.register_profile("rnn_jax", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("rnn_jax")
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(0)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

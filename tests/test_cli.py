@@ -1,0 +1,234 @@
+"""The command line as a user meets it: what it makes, and what it says to a mistake."""
+
+import errno
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import orbax.checkpoint as ocp
+import pytest
+
+from rnn_jax.__main__ import main
+from rnn_jax.language.baselines import Baselines
+from rnn_jax.language.config import Config
+from rnn_jax.language.corpus import load
+from rnn_jax.language.plots import draw
+from rnn_jax.language.run import Run
+from rnn_jax.language.text import read_text
+
+ROOT = Path(__file__).parent.parent
+SMALL = (
+    "--hidden 16 --embedding 8 --batch 4 --window 16 --steps 30 "
+    "--checkpoint-every 10 --log-every 5 --eval-every 15"
+).split()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _as_a_user_has_it():
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):  # as optax.adam needs it
+        yield
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, _as_a_user_has_it):
+    """A folder with `text.txt` and the finished run `run`."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "text.txt").write_text(read_text(None)[:12_000])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert main(["train", "--text", "text.txt", "--run", "run", *SMALL]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _there(place, monkeypatch):
+    monkeypatch.chdir(place)
+
+
+def error(capsys, *words, code=2):
+    """The one line that a mistake is told in."""
+    capsys.readouterr()
+    assert main([*map(str, words)]) == code
+    err = capsys.readouterr().err
+    (line,) = err.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_a_run_leaves_everything_behind(place):
+    names = {path.name for path in (place / "run").iterdir()}
+    assert names >= {
+        "config.json",
+        "vocabulary.json",
+        "metrics.jsonl",
+        "timings.jsonl",
+        "checkpoints",
+        "report.json",
+        "sample.txt",
+        "learning_curve.png",
+        "gradient_by_lag.png",
+    }
+    metrics = [json.loads(line) for line in (place / "run" / "metrics.jsonl").open()]
+    assert [m["step"] for m in metrics if m["split"] == "train"] == [5, 10, 15, 20, 25, 30]
+    assert [m["step"] for m in metrics if m["split"] == "validation"] == [15, 30]
+    for m in metrics:
+        assert m["perplexity"] == pytest.approx(math.exp(m["loss"]))
+        assert m["bits_per_char"] == pytest.approx(m["loss"] / math.log(2))
+    report = json.loads((place / "run" / "report.json").read_text())
+    assert report["validation_perplexity"] == metrics[-1]["perplexity"]
+    assert report["validation_tokens"] == 1200
+    assert report["bigram_perplexity"] < report["unigram_perplexity"]
+    assert len(report["gradient_norm_by_lag"]) == 32
+
+
+def test_evaluate_agrees_with_the_training(capsys):
+    assert main(["evaluate", "run"]) == 0
+    out = capsys.readouterr().out
+    report = json.loads(Path("run/report.json").read_text())
+    assert f"perplexity {report['validation_perplexity']:.4f} over 1200 tokens, step 30" in out
+    assert f"{report['bigram_perplexity']:.4f}" in out
+    assert main(["evaluate", "run", "--split", "train", "--step", "20"]) == 0
+    assert "over 10799 tokens, step 20" in capsys.readouterr().out
+
+
+def test_sample_begins_with_the_prompt(capsys):
+    words = ["sample", "run", "--prompt", "The ", "--length", "50", "--temperature", "0.5"]
+    assert main(words) == 0
+    first = capsys.readouterr().out
+    assert first.startswith("The ")
+    assert len(first) == len("The ") + 50 + 1
+    assert main([*words, "--seed", "1"]) == 0
+    assert capsys.readouterr().out != first
+
+
+def test_words_work_as_well(capsys):
+    words = [*SMALL, "--level", "word", "--cell", "gru", "--max-words", "200", "--steps", "5"]
+    assert main(["train", "--text", "text.txt", "--run", "words", *words]) == 0
+    assert main(["sample", "words", "--prompt", "The unheard-of", "--length", "5"]) == 0
+    assert "The <unk>" in capsys.readouterr().out
+
+
+def test_a_run_without_a_name_gets_a_new_one():
+    config = Config(text="text.txt", batch=4, window=16)
+    corpus = load(config)
+    folders = [str(Run.create(None, config, corpus).folder) for _ in range(2)]
+    assert folders == ["runs/char-lstm-256-1", "runs/char-lstm-256-2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("train --window -3", "--window must be at least 1, got -3"),
+        ("train --hidden many", "argument --hidden: invalid int value: 'many'"),
+        ("train --cell lstn", "the known ones are elman, irnn"),
+        ("train --colour red", "unrecognized arguments: --colour red"),
+        ("train --text nowhere.txt", "no such text file: "),
+        ("train --text text.txt --batch 9999", "the text is too short"),
+        ("train --text text.txt --run run", "already holds a run: go on with it by `python -m"),
+        ("train --resume run --hidden 3", "leave out --hidden"),
+        ("train --resume run --run other", "leave out --run"),
+        ("train --resume nowhere", "no run in nowhere"),
+        ("train --resume run --from-step 7", "no checkpoint of step 7; there are: 10, 20, 30"),
+        ("train --from-step 7", "--from-step goes with --resume"),
+        ("sample nowhere", "no run in nowhere"),
+        ("sample run --prompt \u4f60", "not in the vocabulary of this run"),
+        ("sample run --temperature -1", "--temperature must be 0 or a positive number"),
+        ("sample run --seed -1", "--seed must be"),
+        ("sample run --step 7", "no checkpoint of step 7"),
+        ("evaluate run --split test", "the known ones are train, validation"),
+        ("", "required: command"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(capsys, words, message):
+    assert message in error(capsys, *words.split())
+
+
+@pytest.mark.parametrize("folder", ["text.txt/run", "/proc/run"])
+def test_a_folder_that_cannot_be_written(capsys, folder):
+    words = ["train", "--text", "text.txt", "--run", folder, *SMALL]
+    assert "cannot write the run folder" in error(capsys, *words, code=1)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(capsys):
+    wild = ["--cell", "irnn", "--learning-rate", "1e25", "--checkpoint-every", "1"]
+    words = ["train", "--text", "text.txt", "--run", "wild", *SMALL, *wild]
+    assert main(words) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert " at step " in line
+    assert "--learning-rate" in line
+    assert "NaN" not in Path("wild/metrics.jsonl").read_text()
+
+
+def test_a_full_disk_is_told_in_one_line(capsys, monkeypatch):
+    save = ocp.CheckpointManager.save
+
+    def fails_at_20(self, step, *args, **kwargs):
+        if step >= 20:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return save(self, step, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ocp.CheckpointManager, "save", fails_at_20)
+        assert main(["train", "--text", "text.txt", "--run", "full", *SMALL]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "no space left on the disk" in line
+    assert "step 10 is kept" in line
+    assert main(["train", "--resume", "full"]) == 0
+    same = [Path(run, "metrics.jsonl").read_bytes() for run in ("run", "full")]
+    assert same[0] == same[1]
+
+
+def test_too_much_memory_is_told_in_one_line(capsys):
+    words = ["train", "--text", "text.txt", "--run", "huge", "--hidden", "65535", "--layers", "9"]
+    assert "and this machine has" in error(capsys, *words)
+    assert not Path("huge").exists()
+
+
+def test_another_text_is_refused(capsys):
+    text = Path("text.txt")
+    before = text.read_text()
+    try:
+        text.write_text(before.upper())
+        assert "the text has changed" in error(capsys, "train", "--resume", "run", code=1)
+        assert "the text has changed" in error(capsys, "evaluate", "run", code=1)
+    finally:
+        text.write_text(before)
+
+
+def test_pictures_are_optional(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    said = draw(Run(tmp_path), [], Baselines(2.0, 1.0), [])
+    assert said == "no pictures: they need matplotlib (pip install 'scan-rnn[plot]')"
+    assert not list(tmp_path.iterdir())
+
+
+def python(*words):
+    return subprocess.run(
+        [sys.executable, *words],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_help_needs_nothing_heavy():
+    done = python("-X", "importtime", "-m", "rnn_jax", "train", "--help")
+    assert done.returncode == 0
+    assert "--learning-rate" in done.stdout
+    imported = {line.rsplit("|")[-1].strip() for line in done.stderr.splitlines()}
+    assert not imported & {"orbax", "matplotlib", "tqdm"}
+
+
+def test_a_reader_may_leave_early():
+    done = subprocess.run(
+        f"{sys.executable} -m rnn_jax sample run --length 3000 | head -c 10",
+        shell=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+    )
+    assert len(done.stdout) == 10
+    assert done.stderr == b""

@@ -1,0 +1,275 @@
+"""What the documents say is what happens.
+
+- A ```python block of a Markdown file at the root runs, after those above it, in a fresh process.
+- A ```sh block is valid shell; its `make` targets, `python -m rnn_jax` options and extras exist.
+- The `>>>` examples in the docstrings of rnn_jax print what they show.
+
+An example that is not meant to run is a block without a language, or a ```text block.
+"""
+
+import doctest
+import functools
+import importlib
+import inspect
+import os
+import pkgutil
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+import tomllib
+from pathlib import Path
+
+import jax
+import pytest
+
+import rnn_jax
+
+ROOT = Path(__file__).parent.parent
+MODULES = [
+    "rnn_jax",
+    *sorted(m.name for m in pkgutil.walk_packages(rnn_jax.__path__, "rnn_jax.")),
+]
+SHELLS = ("sh", "bash", "shell", "console")
+
+
+# -- Markdown ------------------------------------------------------------------------------------
+
+
+def code_blocks(markdown, *languages):
+    """(line, source) of each fenced block in one of the languages; line counts from 0."""
+    lines = markdown.splitlines()
+    blocks, opening = [], None
+    for number, line in enumerate(lines):
+        fence = re.match(r"\s*(`{3,}|~{3,})\s*(\w*)", line)
+        if opening is None and fence:
+            opening = (number, *fence.groups())
+        elif opening and fence and fence[1].startswith(opening[1]) and not fence[2]:
+            start, _, language = opening
+            if language in languages:
+                blocks.append((start + 1, textwrap.dedent("\n".join(lines[start + 1 : number]))))
+            opening = None
+    assert opening is None, f"the block opened in line {opening[0] + 1} is never closed"
+    return blocks
+
+
+def documents(*languages):
+    """The names of the Markdown files at the root that have a block in one of the languages."""
+    texts = {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("*.md")}
+    return sorted(name for name, text in texts.items() if code_blocks(text, *languages))
+
+
+def as_program(markdown):
+    """The python blocks one after the other, each line where it was: tracebacks name its line."""
+    lines = [""] * (markdown.count("\n") + 1)
+    for start, source in code_blocks(markdown, "python"):
+        block = source.split("\n")
+        lines[start : start + len(block)] = block
+    return "\n".join(lines)
+
+
+def run_python_blocks(path, cwd):
+    """Runs them as a user pastes them: a fresh process, the defaults of jax, an empty folder."""
+    program = cwd / f"{path.name}.py"
+    program.write_text(as_program(path.read_text(encoding="utf-8")), encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, program], cwd=cwd, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("name", documents("python"))
+def test_python_blocks_run(name, tmp_path):
+    done = run_python_blocks(ROOT / name, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_broken_python_block_is_found_by_its_line(tmp_path):
+    document = tmp_path / "BROKEN.md"
+    document.write_text("Fine:\n```python\nx = 1\n```\nBroken:\n```python\n\nassert x == 2\n```\n")
+    done = run_python_blocks(document, tmp_path)
+    assert done.returncode != 0
+    assert 'BROKEN.md.py", line 8' in done.stderr
+
+
+def test_blocks_are_read_as_markdown_means_them():
+    markdown = "```python\na\n```\n1. x\n   ~~~python\n   b:\n     ```\n   ~~~\n```text\nc\n```\n"
+    assert code_blocks(markdown, "python") == [(1, "a"), (5, "b:\n  ```")]
+    assert code_blocks(markdown, "text") == [(9, "c")]
+    with pytest.raises(AssertionError, match="line 1 is never closed"):
+        code_blocks("```python\na\n", "python")
+
+
+# -- Shell commands ------------------------------------------------------------------------------
+
+
+def typed(source):
+    """What a user types of a shell block: in a transcript, what follows the prompts."""
+    lines = source.replace("\\\n", " ").splitlines()
+    prompted = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    return prompted or lines
+
+
+def commands(source):
+    """The simple commands of a shell block, as words."""
+    for line in typed(source):
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words = []
+        for word in [*lexer, ";"]:
+            if word and set(word) <= set("();<>|&"):
+                if words:
+                    yield words
+                words = []
+            else:
+                words.append(word)
+
+
+@functools.cache
+def help_text(*subcommand):
+    command = [sys.executable, "-m", "rnn_jax", *subcommand, "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return done.stdout if done.returncode == 0 else None
+
+
+def complaint(words):
+    """Why this command could not work, or None."""
+    while words and re.fullmatch(r"\w+=.*", words[0]):  # NAME=value before the command
+        words = words[1:]
+    program = Path(words[0]).name if words else ""
+
+    if program == "make":
+        targets = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
+        dry = subprocess.run(["make", "-n", *targets], cwd=ROOT, capture_output=True, text=True)
+        return dry.stderr if dry.returncode else None
+
+    if program.startswith("python") and words[1:3] == ["-m", "rnn_jax"]:
+        subcommand = [word for word in words[3:4] if not word.startswith("-")]
+        known = help_text(*subcommand)
+        if known is None:
+            return f"rnn_jax has no command {' '.join(subcommand)!r}"
+        options = {word.split("=")[0] for word in words[3:] if word.startswith("-")}
+        unknown = options - set(re.findall(r"(?<![\w-])--?\w[\w-]*", known))
+        return f"no option {', '.join(sorted(unknown))}" if unknown else None
+
+    if "pip" in words and "install" in words:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        asked = re.findall(rf"(?:{project['name']}|\.)\[([\w,-]+)\]", " ".join(words))
+        extras = {extra for group in asked for extra in group.split(",")}
+        unknown = extras - set(project["optional-dependencies"])
+        return f"no extra {', '.join(sorted(unknown))}" if unknown else None
+
+    return None
+
+
+@pytest.mark.parametrize("name", documents(*SHELLS))
+def test_shell_blocks_are_sound(name):
+    for line, source in code_blocks((ROOT / name).read_text(encoding="utf-8"), *SHELLS):
+        for words in commands(source):
+            assert complaint(words) is None, f"{name}:{line + 1}: {shlex.join(words)}"
+        script = "\n".join(typed(source))
+        parsed = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
+        assert parsed.returncode == 0, f"{name}:{line + 1}: {parsed.stderr}"
+
+
+@pytest.mark.parametrize(
+    ("command", "sound"),
+    [
+        ("make test ARGS='-k scan'", True),
+        ("make tset", False),
+        ("cd here && make help", True),
+        ("cd here && make coffee", False),
+        ("python -m rnn_jax train --help", True),
+        ("python -m rnn_jax train --no-such-option 3", False),
+        ("CUDA_VISIBLE_DEVICES= .venv/bin/python -m rnn_jax brew", False),
+        ("pip install 'scan-rnn[plot]'", True),
+        ("pip install -e .[plot,plto]", False),
+        ("$ make help\nmake coffee, said the output", True),
+    ],
+)
+def test_what_a_sound_command_is(command, sound):
+    assert all(complaint(words) is None for words in commands(command)) == sound
+
+
+# -- Docstrings ----------------------------------------------------------------------------------
+
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def failures(docstrings, source):
+    """What doctest reports about {name: docstring}. An example starts from nothing, as a user."""
+    parser, report = doctest.DocTestParser(), []
+    runner = doctest.DocTestRunner(optionflags=OPTIONS, verbose=False)
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        for name, text in docstrings.items():
+            test = parser.get_doctest(text, {}, name, source, 0)
+            runner.run(test, out=report.append)
+    return "".join(report)
+
+
+def docstrings_of(module):
+    """{name: docstring} of a module and of what it defines: functions, classes, their methods."""
+    found = {module.__name__: module.__doc__ or ""}
+    for name, value in vars(module).items():
+        if inspect.getmodule(value) is not module or inspect.ismodule(value):
+            continue
+        found[f"{module.__name__}.{name}"] = getattr(value, "__doc__", None) or ""
+        if inspect.isclass(value):
+            for attribute, member in vars(value).items():
+                function = getattr(member, "fget", None) or getattr(member, "__func__", member)
+                if getattr(function, "__module__", None) == module.__name__:
+                    found[f"{module.__name__}.{name}.{attribute}"] = function.__doc__ or ""
+    return found
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name):
+    docstrings = docstrings_of(importlib.import_module(name))
+    unrun = [where for where, text in docstrings.items() if "```" in text]
+    assert not unrun, f"fenced blocks are not run; write >>> examples: {unrun}"
+    report = failures(docstrings, name)
+    assert not report, report
+
+
+def test_a_broken_docstring_example_is_found():
+    assert (
+        failures({"good": ">>> import jax\n>>> jax.numpy.ones(2).dtype\ndtype('float32')"}, "here")
+        == ""
+    )
+    assert "Expected:\n    3" in failures({"bad": ">>> 1 + 1\n3"}, "here")
+    assert "ZeroDivisionError" in failures({"bad": ">>> 1 / 0"}, "here")
+
+
+def test_docstrings_are_found_wherever_they_hang():
+    module = type(sys)("somewhere")
+    source = '''
+"""of the module"""
+import functools, jax
+@jax.jit
+def jitted(x):
+    """of a jitted function"""
+@jax.custom_jvp
+def differentiated(x):
+    """of a custom_jvp"""
+class Cell:
+    """of a class"""
+    def step(self):
+        """of a method"""
+    @classmethod
+    def of(cls):
+        """of a classmethod"""
+    @property
+    def size(self):
+        """of a property"""
+    borrowed = jax.numpy.tanh
+'''
+    sys.modules["somewhere"] = module
+    try:
+        exec(source, vars(module))
+        found = set(filter(None, docstrings_of(module).values()))
+    finally:
+        del sys.modules["somewhere"]
+    assert {text for text in found if text.startswith("of ")} == set(
+        re.findall(r'"""(.*?)"""', source)
+    )

@@ -1,0 +1,289 @@
+"""The parts of the main job: text, vocabulary, baselines, evaluation, sampling."""
+
+import dataclasses
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rnn_jax as rnn
+from rnn_jax.language import config as config_module
+from rnn_jax.language.baselines import Counts, baselines, fit
+from rnn_jax.language.config import Config, settings
+from rnn_jax.language.corpus import load, streams
+from rnn_jax.language.errors import InputError, RunError
+from rnn_jax.language.evaluate import evaluate
+from rnn_jax.language.files import JsonLines, write_whole
+from rnn_jax.language.generate import generate, write
+from rnn_jax.language.learner import Learner
+from rnn_jax.language.measures import perplexity
+from rnn_jax.language.model import CELLS, cross_entropy
+from rnn_jax.language.text import JOIN, SPLIT, read_text
+from rnn_jax.language.vocabulary import UNKNOWN, Vocabulary
+
+# -- settings --------------------------------------------------------------------------------------
+
+
+def test_a_config_survives_its_file():
+    config = Config(cell="gru", stride=3, learning_rate=1e-3)
+    assert Config.from_json(config.to_json(), "here") == config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"window": -3}, "--window must be at least 1, got -3"),
+        ({"hidden": 0}, "--hidden must be at least 1, got 0"),
+        ({"hidden": 10**9}, "--hidden must be less than"),
+        ({"layers": 1.5}, "--layers must be of type int"),
+        ({"batch": True}, "--batch must be of type int"),
+        ({"cell": "lstn"}, "'lstn'; the known ones are elman, irnn, jordan, lstm, gru, mgu"),
+        ({"clip": 0.0}, "--clip must be greater than 0"),
+        ({"clip": math.nan}, "--clip must be finite"),
+        ({"validation": 1.0}, "--validation must be less than 1"),
+        ({"window": 10, "stride": 11}, "--stride must be at most --window"),
+    ],
+)
+def test_what_a_setting_may_not_be(values, message):
+    with pytest.raises(InputError, match=message):
+        Config(**values)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"hidden": 0}', '{"colour": 3}'])
+def test_a_damaged_config_is_named(text):
+    with pytest.raises(RunError, match=r"config\.json"):
+        Config.from_json(text, "config.json")
+
+
+def test_every_setting_explains_itself():
+    assert set(settings()) == {field.name for field in dataclasses.fields(Config)}
+    assert all(rule.help for rule in settings().values())
+
+
+def test_every_cell_that_may_be_named_can_be_made():
+    assert set(CELLS) == set(config_module.CELLS)
+    assert set(SPLIT) == set(JOIN) == set(config_module.LEVELS)
+
+
+# -- text ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b" \n\n", "is empty"),
+        (b"abc\0def", r"is binary \(a zero byte at 3\)"),
+        (b"caf\xe9", r"is not UTF-8 text \(byte 0xe9 at 3\)"),
+    ],
+)
+def test_a_file_that_is_no_text(tmp_path, content, message):
+    path = tmp_path / "text"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_text(str(path))
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="no such text file"):
+        read_text(str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="is a folder"):
+        read_text(str(tmp_path))
+
+
+def test_the_default_text_is_english_and_always_the_same():
+    assert len(read_text(None)) > 300_000
+    assert read_text(None) == read_text(None)
+    assert "The following" in read_text(None)
+
+
+def test_chars_and_words_can_be_joined_again():
+    text = "one  two\nthree\n\nfour"
+    assert JOIN["char"](SPLIT["char"](text)) == text
+    assert SPLIT["word"](text) == ["one", "two", "<eos>", "three", "<eos>", "<eos>", "four"]
+    assert JOIN["word"](SPLIT["word"](text)) == "one two\nthree\n\nfour"
+
+
+def test_a_vocabulary_is_one_to_one():
+    vocabulary = Vocabulary.of("hello world")
+    assert list(vocabulary.tokens) == sorted(set("hello world"))
+    assert "".join(vocabulary.decode(vocabulary.encode("low rod"))) == "low rod"
+    with pytest.raises(InputError, match="not in the vocabulary of this run: 'x' 'z'"):
+        vocabulary.encode("xoz")
+
+
+def test_rare_words_become_unknown():
+    words = "a a a b b c d".split()
+    vocabulary = Vocabulary.of(words, limit=3)
+    assert vocabulary.tokens == (UNKNOWN, "a", "b")
+    assert vocabulary.decode(vocabulary.encode(["a", "c", "nonsense"])) == ["a", UNKNOWN, UNKNOWN]
+    # A text that is small enough keeps all its words; one that has <unk> of its own shares it.
+    assert Vocabulary.of(words, limit=4).tokens == ("a", "b", "c", "d")
+    assert Vocabulary.of([*words, UNKNOWN], limit=3).tokens == (UNKNOWN, "a", "b")
+
+
+def test_a_text_is_cut_once(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("abcdefghij" * 10)
+    corpus = load(Config(text=str(path), batch=2, window=5, validation=0.2))
+    inputs, targets = corpus.split("validation")
+    assert (len(corpus.train), len(targets)) == (80, 20)
+    assert inputs.tolist() == [corpus.train[-1], *corpus.validation[:-1]]
+    with pytest.raises(InputError, match="the text is too short: 100 tokens leave 80"):
+        load(Config(text=str(path), batch=16, window=5, validation=0.2))
+
+
+def test_streams_are_contiguous():
+    inputs, targets = streams(np.arange(14), batch=3)
+    assert inputs.T.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+    assert (targets == inputs + 1).all()
+
+
+# -- baselines -------------------------------------------------------------------------------------
+
+
+def test_the_baselines_are_proper_distributions(rng):
+    size = 7
+    ids = rng.integers(0, size - 1, 60)  # one token never occurs
+    counts, every = Counts(ids, size), np.arange(size)
+    assert counts.unigram(every, 0.3).sum() == pytest.approx(1)
+    for context in every:
+        probabilities = counts.bigram(np.full(size, context), every, 0.3, 2.0)
+        assert (probabilities > 0).all()
+        assert probabilities.sum() == pytest.approx(1)
+
+
+def test_the_baselines_are_what_a_loop_counts(rng):
+    size = 5
+    train, held = rng.integers(0, size, 200), rng.integers(0, size, 40)
+    a, b = fit(train, size)
+    total = {"unigram": 0.0, "bigram": 0.0}
+    contexts = [train[-1], *held[:-1]]
+    for context, token in zip(contexts, held, strict=True):
+        p = (np.sum(train == token) + a) / (len(train) + a * size)
+        pairs = sum(x == context and y == token for x, y in itertools.pairwise(train))
+        q = (pairs + b * p) / (np.sum(train[:-1] == context) + b)
+        total["unigram"] -= math.log(p)
+        total["bigram"] -= math.log(q)
+    found = baselines(train, np.array(contexts), held, size)
+    assert found.unigram == pytest.approx(math.exp(total["unigram"] / len(held)))
+    assert found.bigram == pytest.approx(math.exp(total["bigram"] / len(held)))
+
+
+def test_a_bigram_finds_what_a_unigram_cannot():
+    ids = np.arange(400) % 4
+    found = baselines(ids, ids[:-1], ids[1:], 4)
+    assert found.unigram == pytest.approx(4, rel=0.01)
+    assert found.bigram < 1.1
+
+
+# -- the model -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", config_module.CELLS)
+@jax.numpy_dtype_promotion("standard")  # optax.adam is not strict
+def test_every_cell_can_be_trained(cell):
+    config = Config(cell=cell, layers=2, hidden=8, embedding=4, window=6, stride=4, batch=2)
+    learner = Learner(config, 9)
+    tokens = jax.ShapeDtypeStruct((6, 2), jnp.int32)
+    state, metrics = jax.eval_shape(learner.trainer.update, learner.like(), tokens, tokens)
+    assert jax.tree.structure(state) == jax.tree.structure(learner.like())
+    assert metrics.loss.shape == metrics.grad_norm.shape == ()
+
+
+@pytest.fixture(scope="module")
+def speaker():
+    learner = Learner(Config(cell="gru", hidden=12, embedding=5), 9)
+    return learner.model, learner.model.init(jax.random.key(1))
+
+
+@pytest.mark.parametrize("length", [1, 1024, 1500])
+def test_evaluation_counts_every_token_once(speaker, rng, length):
+    model, params = speaker
+    tokens = rng.integers(0, 9, length + 1).astype(np.int32)
+    found = evaluate(model, params, tokens[:-1], tokens[1:])
+    _, logits = rnn.unroll(model, params, jnp.asarray(tokens[:-1]))
+    assert found.tokens == length
+    assert found.loss == pytest.approx(float(cross_entropy(logits, tokens[1:]).mean()), rel=1e-5)
+    assert found.perplexity == pytest.approx(math.exp(found.loss))
+
+
+def test_a_cold_sample_says_the_likeliest(speaker, key):
+    model, params = speaker
+    drawn = generate(model, params, np.array([3, 4], np.int32), 6, 0.0, key)
+    said = [3, 4]
+    for _ in range(6):
+        _, logits = rnn.unroll(model, params, jnp.asarray(said, jnp.int32))
+        said.append(int(logits[-1].argmax()))
+    assert drawn.tolist() == said[2:]
+
+
+def test_a_warm_sample_has_the_right_frequencies(speaker, key):
+    model, params = speaker
+    prompt = np.array([2], np.int32)
+    firsts = [
+        int(generate(model, params, prompt, 1, 1.0, k)[0]) for k in jax.random.split(key, 2000)
+    ]
+    _, logits = rnn.unroll(model, params, jnp.asarray(prompt))
+    expected = jax.nn.softmax(logits[-1])
+    assert np.bincount(firsts, minlength=9) / 2000 == pytest.approx(np.asarray(expected), abs=0.04)
+
+
+def test_a_seed_decides_a_sample(speaker):
+    vocabulary = Vocabulary(tuple("\nabcdefgh"))
+
+    def text(seed, prompt="cab"):
+        return write(*speaker, vocabulary, "char", prompt, 30, 1.0, seed)
+
+    assert text(0) == text(0) != text(1)
+    assert text(0).startswith("cab")
+    assert len(text(0)) == 33
+    assert len(text(0, prompt="")) == 30
+
+
+@pytest.mark.parametrize(
+    ("length", "temperature", "message"),
+    [
+        (0, 1.0, "--length must be at least 1"),
+        (5, -1.0, "--temperature must be"),
+        (5, math.nan, "--temperature must be"),
+        (5, math.inf, "--temperature must be"),
+    ],
+)
+def test_what_cannot_be_sampled(speaker, key, length, temperature, message):
+    with pytest.raises(InputError, match=message):
+        generate(*speaker, np.zeros(1, np.int32), length, temperature, key)
+
+
+def test_a_hopeless_loss_still_has_a_perplexity():
+    assert math.isfinite(perplexity(1e30))
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def test_lines_can_be_cut_back(tmp_path):
+    lines = JsonLines(tmp_path / "lines")
+    lines.append({"a": 1})
+    size = lines.sync()
+    lines.append({"b": 0.1})
+    with lines.path.open("a") as file:
+        file.write('{"half')
+    with pytest.raises(RunError, match="damaged at line 3"):
+        list(lines.read())
+    lines.cut(size)
+    assert list(lines.read()) == [{"a": 1}]
+    with pytest.raises(RunError, match="damaged: 9 bytes, where the checkpoint saw 10"):
+        lines.cut(size + 1)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_whole(path, "old")
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "no space")))
+    with pytest.raises(OSError, match="no space"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
