@@ -101,7 +101,8 @@ def _pairs(expected: Any, tree: Any) -> list[tuple[str, Any, Any]]:
 
 
 def _check_structure(layer: Layer, name: str, expected: Any, tree: Any, advice: str) -> None:
-    if jax.tree.structure(expected) != jax.tree.structure(tree):
+    wanted: Any = jax.tree.structure(expected)
+    if wanted != jax.tree.structure(tree):
         raise StructureError(
             f"{layer!r}: expected {name} of the form {_form(expected)}, got {_form(tree)}; "
             f"{advice}."

@@ -1,4 +1,4 @@
-"""What the library raises for a user's mistake: what was wrong, where, what was expected, what came, what to do."""
+"""What the library raises for a mistake: what, where, what was expected, what came, what to do."""
 
 
 class RNNError(Exception):

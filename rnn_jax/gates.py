@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
+
+Initializer = Callable[..., jax.Array]
+"""`(key, shape, dtype) -> array`, as in `jax.nn.initializers`."""
 
 glorot = jax.nn.initializers.glorot_uniform()
 zeros = jax.nn.initializers.zeros

@@ -6,11 +6,10 @@ from typing import Any, NamedTuple, final
 
 import jax
 import jax.numpy as jnp
-from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
 from rnn_jax.cell import Cell, Input, Method, Params, positive
-from rnn_jax.gates import glorot, zeros
+from rnn_jax.gates import Initializer, glorot, zeros
 
 
 class Memoryless(Cell):
@@ -41,6 +40,10 @@ class Memoryless(Cell):
         return carry, self.project(params, xs)
 
 
+# One object for all, for layers are compared by their settings.
+standard_normal = jax.nn.initializers.normal(1.0)
+
+
 class EmbeddingParams(NamedTuple):
     """`vocabulary_size * features` numbers."""
 
@@ -69,7 +72,7 @@ class Embedding(Memoryless):
     """How many tokens there are."""
     features: int
     """How long a token's vector is."""
-    weight_init: Initializer = jax.nn.initializers.normal(1.0)
+    weight_init: Initializer = standard_normal
     """Draws `w`."""
 
     def __post_init__(self) -> None:

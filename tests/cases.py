@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,7 +30,10 @@ class Case(NamedTuple):
         leaves, structure = jax.tree.flatten(params)
         keys = jax.random.split(key, len(leaves))
         return structure.unflatten(
-            [p + 0.3 * jax.random.normal(k, p.shape, dtype) for k, p in zip(keys, leaves)]
+            [
+                p + 0.3 * jax.random.normal(k, p.shape, dtype)
+                for k, p in zip(keys, leaves, strict=True)
+            ]
         )
 
     def xs(self, *lead, dtype=jnp.float64, seed=1):
@@ -89,9 +93,4 @@ def plain(tree):
 
 def assert_close(actual, expected, tolerance=1e-10):
     """Equal pytrees to `tolerance`, absolute and relative, with the place in the message."""
-    paths = jax.tree_util.tree_leaves_with_path(plain(actual))
-    leaves = jax.tree.leaves(plain(expected))
-    for (path, a), e in zip(paths, leaves, strict=True):
-        np.testing.assert_allclose(
-            a, e, rtol=tolerance, atol=tolerance, err_msg=jax.tree_util.keystr(path)
-        )
+    chex.assert_trees_all_close(plain(actual), plain(expected), rtol=tolerance, atol=tolerance)

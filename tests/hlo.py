@@ -24,9 +24,7 @@ def matmuls(program):
     text = program.as_text()
     starts = list(_COMPUTATION.finditer(text))
     ends = [match.start() for match in starts[1:]] + [len(text)]
-    bodies = {
-        match[1]: text[match.start() : end] for match, end in zip(starts, ends, strict=True)
-    }
+    bodies = {match[1]: text[match.start() : end] for match, end in zip(starts, ends, strict=True)}
     counts = Counter()
 
     def visit(name, times):

@@ -73,7 +73,9 @@ def test_a_window_is_the_double_sum_cut_at_its_length(network, horizon):
     )
     state = trainer.init(params)
     total = jax.tree.map(jnp.zeros_like, params)
-    for x, target in zip(rnn.windows(xs, horizon, 1), rnn.windows(targets, horizon, 1)):
+    for x, target in zip(
+        rnn.windows(xs, horizon, 1), rnn.windows(targets, horizon, 1), strict=True
+    ):
         after, _ = trainer.update(state, x, target)
         steps = horizon if state.position == 0 else 1  # the loss is a mean over counted steps
         grads = jax.tree.map(lambda new, old, n=steps: (old - new) * n, after.params, params)
@@ -134,7 +136,7 @@ def test_the_first_loss_of_an_overlapping_stream_counts_once(network):
     square = lambda ys, targets: jnp.square(ys - targets).sum(-1)  # noqa: E731
     trainer = rnn.truncated_bptt(model, square, optax.sgd(0.0), window=4, stride=2)
     state, total = trainer.init(params), 0.0
-    for x, target in zip(rnn.windows(xs, 4, 2), rnn.windows(targets, 4, 2)):
+    for x, target in zip(rnn.windows(xs, 4, 2), rnn.windows(targets, 4, 2), strict=True):
         steps = 4 if state.position == 0 else 2
         state, metrics = trainer.update(state, x, target)
         total += metrics.loss * steps

@@ -1,4 +1,4 @@
-"""A user's mistake gets a sentence that names the place, what was expected, what came, what to do."""
+"""A mistake gets a sentence: the place, what was expected, what came, what to do."""
 
 import jax
 import jax.numpy as jnp
@@ -176,7 +176,9 @@ def test_mistakes_are_named(mistake):
     assert str(raised.value).endswith((".", "emits (5,).", "float32."))
 
 
-@pytest.mark.parametrize("mistake", ["input size", "params of another cell", "carry of another cell"])
+@pytest.mark.parametrize(
+    "mistake", ["input size", "params of another cell", "carry of another cell"]
+)
 def test_mistakes_are_named_under_jit_and_grad(mistake):
     make, error, message = MISTAKES[mistake]
     with pytest.raises(error, match=f"(?s){message}"):

@@ -1,9 +1,11 @@
 """The laws that every cell obeys, over every row of the table."""
 
 import dataclasses
+import functools
 import pickle
 import re
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -204,22 +206,20 @@ def test_a_cell_is_a_value(case):
 @every_case
 def test_a_rebuilt_cell_does_not_retrace(case):
     params, xs = case.params(), case.xs(3)
-    traces = []
 
-    @jax.jit
-    def count(params, xs):
-        traces.append(1)
-        return rnn.unroll(case.cell, params, xs)
+    @functools.partial(jax.jit, static_argnums=0)
+    @chex.assert_max_traces(n=1)
+    def run(cell, params, xs):
+        return rnn.unroll(cell, params, xs)
 
-    by_value = jax.jit(lambda cell, params, xs: rnn.unroll(cell, params, xs), static_argnums=0)
-    for _ in range(2):
-        count(params, xs)
-        by_value(case.build(), params, xs)
-    assert len(traces) == by_value._cache_size() == 1
+    run(case.build(), params, xs)
+    run(case.build(), params, xs)
 
 
 @every_case
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float64], ids=lambda d: d.__name__)
+@pytest.mark.parametrize(
+    "dtype", [jnp.float32, jnp.bfloat16, jnp.float64], ids=lambda d: d.__name__
+)
 def test_no_dtype_is_promoted(case, dtype):
     """Strict promotion is on, so a silent cast inside is an error; here the ends are looked at."""
     params, xs = case.params(dtype), case.xs(5, 2, dtype=dtype)

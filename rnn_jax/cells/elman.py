@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.nn.initializers import Initializer
 from jax.tree_util import Partial
 from jax.typing import DTypeLike
 
 from rnn_jax.cell import SizedCell
-from rnn_jax.gates import glorot, orthogonal, zeros
+from rnn_jax.gates import Initializer, glorot, orthogonal, zeros
 
 
 class ElmanParams(NamedTuple):
@@ -71,9 +70,7 @@ class Elman(SizedCell):
             b_h=self.bias_init(k_h, (hidden,), dtype),
         )
 
-    def initial_carry(
-        self, params: ElmanParams, batch_shape: tuple[int, ...] = ()
-    ) -> ElmanCarry:
+    def initial_carry(self, params: ElmanParams, batch_shape: tuple[int, ...] = ()) -> ElmanCarry:
         """Zeros."""
         return ElmanCarry(jnp.zeros((*batch_shape, self.hidden_size), params.w_hh.dtype))
 
@@ -114,10 +111,10 @@ DERIVATIVE_FROM_OUTPUT: dict[Callable[..., jax.Array], Callable[[jax.Array], jax
 }
 
 
-def identity(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> jax.Array:
+def identity(key: jax.Array, shape: tuple[int, int], dtype: DTypeLike = jnp.float32) -> jax.Array:
     """An initialiser: the identity matrix."""
     del key
-    return jnp.eye(*shape, dtype=dtype)
+    return jnp.eye(shape[0], shape[1], dtype=dtype)
 
 
 def IRNN(input_size: int, hidden_size: int) -> Elman:

@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
 from rnn_jax.cell import SizedCell, positive
-from rnn_jax.gates import glorot, orthogonal, zeros
+from rnn_jax.gates import Initializer, glorot, orthogonal, zeros
 
 
 class JordanParams(NamedTuple):
@@ -85,9 +84,7 @@ class Jordan(SizedCell):
             b_y=self.bias_init(k_y, (outputs,), dtype),
         )
 
-    def initial_carry(
-        self, params: JordanParams, batch_shape: tuple[int, ...] = ()
-    ) -> JordanCarry:
+    def initial_carry(self, params: JordanParams, batch_shape: tuple[int, ...] = ()) -> JordanCarry:
         """Zeros."""
         return JordanCarry(jnp.zeros((*batch_shape, self.output_size), params.w_yh.dtype))
 

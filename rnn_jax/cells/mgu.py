@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
 from rnn_jax.cell import SizedCell
-from rnn_jax.gates import glorot, orthogonal, per_gate, pointwise, sigmoid, split
+from rnn_jax.gates import Initializer, glorot, orthogonal, per_gate, pointwise, sigmoid, split
 
 
 class MGUParams(NamedTuple):

@@ -153,9 +153,7 @@ def _carries_tangent(
 _carries.defjvp(_carries_tangent, symbolic_zeros=True)
 
 
-def _scan_chunks(
-    f: Callable[[Any, Any], tuple[Any, Any]], size: int, carry: Any, xs: Any
-) -> Any:
+def _scan_chunks(f: Callable[[Any, Any], tuple[Any, Any]], size: int, carry: Any, xs: Any) -> Any:
     """`lax.scan` of an `f` that takes `size` steps at once, the last time perhaps fewer."""
     steps = jax.tree.leaves(xs)[0].shape[0]
     chunks, rest = divmod(steps, size)
@@ -189,14 +187,14 @@ def _moving(tangents: Any) -> Any:
 def _jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
     """`jax.jvp` along the leaves that move; no work is done for the others."""
     leaves, structure = jax.tree.flatten(primals)
-    directions = structure.flatten_up_to(tangents)
+    directions = jax.tree.leaves(tangents, is_leaf=lambda d: d is None)
     moving = [i for i, d in enumerate(directions) if d is not None]
 
     def along(*moved: Any) -> Any:
         point = list(leaves)
         for i, leaf in zip(moving, moved, strict=True):
             point[i] = leaf
-        return f(*structure.unflatten(point))
+        return f(*jax.tree.unflatten(structure, point))
 
     return jax.jvp(along, [leaves[i] for i in moving], [directions[i] for i in moving])
 

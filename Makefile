@@ -1,0 +1,64 @@
+# Every target works from a fresh clone: the first one that needs an environment makes .venv.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# The first interpreter that is new enough. (Having the name on PATH is not enough: it must run.)
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+# More flags for the program behind a target: make demo ARGS="--cell GRU", make test ARGS="-k scan -x".
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-all lint format types bench notebooks figures clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+venv: $(STAMP)  ## make .venv with everything below installed
+
+# The stamp is written last: an installation that was interrupted is taken up again.
+$(STAMP): pyproject.toml
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "rnn_jax needs Python 3.11 or newer, found: $$($(or $(PYTHON),python3) -V 2>&1 | head -1)." >&2; \
+		echo "Name one with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) -V); the first time takes a minute or two."
+	@$(PYTHON) -m venv $(VENV) || { \
+		echo "$(PYTHON) cannot make environments (Debian and Ubuntu: install python3-venv)." >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## train a character model on a text that every Python carries, about two minutes
+	$(BIN)/python -m rnn_jax train $(ARGS)
+
+test: $(STAMP)  ## the tests, on two cores
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+test-all: $(STAMP)  ## the tests, the slow ones too, on the code that users run
+	XLA_FLAGS= $(BIN)/python -m pytest -n 2 --dist worksteal -m '' $(ARGS)
+
+lint: $(STAMP)  ## style, by ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP)  ## rewrite the code into that style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(STAMP)  ## types, by mypy
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## time a training step
+	$(BIN)/python -m benchmarks $(ARGS)
+
+notebooks: $(STAMP)  ## run the notebooks at full size, keeping their outputs
+	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
+
+figures: $(STAMP)  ## draw the pictures of the README again
+	$(BIN)/python docs/figures.py $(ARGS)
+
+clean:  ## remove .venv and every cache; runs/ is yours and stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
