@@ -143,9 +143,10 @@ def windows(stream: jax.Array, window: int, stride: int | None = None) -> Iterat
       ArgumentError: window or stride not positive, the stride longer than the window, or the
         stream shorter than one window.
 
-    >>> [w.tolist() for w in windows(jnp.arange(7), 3)]
+    >>> import jax.numpy as jnp, rnn_jax as rnn
+    >>> [w.tolist() for w in rnn.windows(jnp.arange(7), 3)]
     [[0, 1, 2], [3, 4, 5]]
-    >>> [w.tolist() for w in windows(jnp.arange(5), 3, stride=1)]
+    >>> [w.tolist() for w in rnn.windows(jnp.arange(5), 3, stride=1)]
     [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
     """
     stride = window if stride is None else stride

@@ -70,11 +70,6 @@ CASES = [
         lambda: rnn.stack(rnn.Embedding(VOCABULARY, 2), rnn.GRU(2, 3), rnn.Elman(3, 2)),
         reference.stack(reference.embedding, reference.gru, reference.elman(np.tanh)),
     ),
-    Case(
-        "stack-of-one",
-        lambda: rnn.stack(rnn.LSTM(2, 2)),
-        reference.stack(reference.lstm),
-    ),
 ]
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

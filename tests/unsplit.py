@@ -35,8 +35,7 @@ class PeepholeLSTM(rnn.Cell):
         return PeepholeParams(*base, *peepholes)
 
     def initial_carry(self, params, batch_shape=()):
-        zeros = jnp.zeros((*batch_shape, self.hidden_size), params.w_hh.dtype)
-        return rnn.LSTMCarry(zeros, zeros)
+        return rnn.LSTM(self.input_size, self.hidden_size).initial_carry(params, batch_shape)
 
     def project(self, params, xs):
         return xs @ params.w_xh + params.b_h
