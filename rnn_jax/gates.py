@@ -1,11 +1,15 @@
 """What cells share: a weight matrix per gate, and arithmetic that keeps one derivative an input."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
+from typing import final
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
+
+from rnn_jax.cell import SizedCell
 
 Initializer = Callable[..., jax.Array]
 """`(key, shape, dtype) -> array`, as in `jax.nn.initializers`."""
@@ -20,16 +24,32 @@ def orthogonal(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.fl
     return jax.nn.initializers.orthogonal()(key, shape, wide).astype(dtype)
 
 
-def per_gate(
-    init: Initializer, key: jax.Array, shape: tuple[int, int], gates: int, dtype: DTypeLike
-) -> jax.Array:
-    """Draw a `(rows, gates * columns)` matrix whose blocks are each an `init` of their own.
+@dataclasses.dataclass(frozen=True)
+class GatedCell(SizedCell):
+    """A sized cell whose weights are blocks, one a gate, side by side on the last axis."""
 
-    An orthogonal matrix of shape `(H, 4H)` is not four orthogonal matrices: fan-in, fan-out and
-    orthogonality are meant for the map to one gate.
-    """
-    keys = jax.random.split(key, gates)
-    return jnp.concatenate([init(k, shape, dtype) for k in keys], axis=-1)
+    input_init: Initializer = glorot
+    """Draws `w_xh`, gate by gate."""
+    recurrent_init: Initializer = orthogonal
+    """Draws `w_hh`, gate by gate."""
+
+    @final
+    def weights(self, key: jax.Array, gates: int, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
+        """Draw `w_xh` `(D, gates * H)` and `w_hh` `(H, gates * H)`.
+
+        Block by block, for an orthogonal matrix of shape `(H, 4H)` is not four orthogonal
+        matrices, and fan-in and fan-out are meant for the map to one gate.
+        """
+        k_xh, k_hh = jax.random.split(key)
+
+        def blocks(init: Initializer, key: jax.Array, rows: int) -> jax.Array:
+            keys = jax.random.split(key, gates)
+            return jnp.concatenate([init(k, (rows, self.hidden_size), dtype) for k in keys], -1)
+
+        return (
+            blocks(self.input_init, k_xh, self.input_size),
+            blocks(self.recurrent_init, k_hh, self.hidden_size),
+        )
 
 
 def split(a: jax.Array, gates: int) -> tuple[jax.Array, ...]:

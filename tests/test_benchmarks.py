@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks.__main__ import machine, measure, table
+from benchmarks.__main__ import measure, table
 from benchmarks.cases import COMPETITORS, Shape, training_steps
 from benchmarks.timing import interleaved
 
@@ -25,7 +25,7 @@ def test_a_row_has_every_competitor():
     for column in ("milliseconds", "ratio", "temporaries"):
         assert set(row[column]) == set(COMPETITORS)
     assert row["ratio"]["BPTT"] == (1, 1, 1)
-    text = table({"machine": machine(), "rows": [json.loads(json.dumps(row))]})
+    text = table({"machine": {"cores": 2}, "rows": [json.loads(json.dumps(row))]})
     assert "| gru | 5 | 2 | 3 |" in text
 
 

@@ -154,6 +154,11 @@ MISTAKES = {
         rnn.ShapeError,
         r"xs must have shape \(7, \*batch, ...\), one window, got \(0, 2, 3\)",
     ),
+    "a gradient by lag of nothing": (
+        lambda: rnn.analysis.gradient_by_lag(CELL, PARAMS, XS[:0], None, lambda ys, _: ys.sum(-1)),
+        rnn.ShapeError,
+        "gradient_by_lag: xs has no steps",
+    ),
     "a loss that is a mean already": (
         lambda: update(CELL, lambda ys, targets: jnp.mean(ys))(XS),
         rnn.ShapeError,

@@ -23,7 +23,7 @@ CORE = [*BASE, "gates", "cells", "layers", "combinators", "methods", "checks", "
 MAY_IMPORT = {
     "errors": [],
     "cell": ["errors"],
-    "gates": ["errors"],
+    "gates": BASE,
     "cells": [*BASE, "gates"],
     "layers": [*BASE, "gates"],
     "combinators": BASE,

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from rnn_jax.cell import Carry, Cell, Params
+from rnn_jax.errors import ShapeError
 from rnn_jax.training import Loss
 from rnn_jax.unroll import step
 
@@ -28,6 +29,8 @@ def gradient_by_lag(
     Cost: one forward and one backward pass, storing as `Scan` does. Source: Pascanu, Mikolov &
     Bengio, On the difficulty of training recurrent neural networks, ICML 2013, eq. 5.
 
+    Raises `ShapeError` where there is no step.
+
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.Elman(1, 1, activation=lambda a: a)
     >>> params = rnn.ElmanParams(jnp.ones((1, 1)), jnp.full((1, 1), 0.5), jnp.zeros(1))
@@ -35,6 +38,8 @@ def gradient_by_lag(
     >>> rnn.analysis.gradient_by_lag(cell, params, jnp.ones((4, 1)), None, last_output).tolist()
     [0.5, 0.25, 0.125, 0.0625]
     """
+    if not xs.shape[0]:
+        raise ShapeError("gradient_by_lag: xs has no steps, so there is no last loss.")
     batch_shape = xs.shape[1 : xs.ndim - len(cell.input.shape)]
     if carry is None:
         carry = cell.initial_carry(params, batch_shape)

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.cell import SizedCell
-from rnn_jax.gates import Initializer, glorot, orthogonal, per_gate, pointwise, sigmoid, split
+from rnn_jax.gates import GatedCell, pointwise, sigmoid, split
 
 
 class GRUParams(NamedTuple):
@@ -32,7 +31,7 @@ class GRUCarry(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class GRU(SizedCell):
+class GRU(GatedCell):
     """Gated recurrent unit, reset after the matmul, as in cuDNN, PyTorch and Keras.
 
     `r = sigmoid(x w_xr + h w_hr + b_r)`, `z = sigmoid(x w_xz + h w_hz + b_z)`,
@@ -52,21 +51,11 @@ class GRU(SizedCell):
     Raises `ArgumentError` for a size that is not a positive integer.
     """
 
-    input_init: Initializer = glorot
-    """Draws `w_xh`, gate by gate."""
-    recurrent_init: Initializer = orthogonal
-    """Draws `w_hh`, gate by gate."""
-
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> GRUParams:
         """Draw the weights gate by gate."""
-        k_xh, k_hh = jax.random.split(key)
-        inputs, hidden = self.input_size, self.hidden_size
-        return GRUParams(
-            w_xh=per_gate(self.input_init, k_xh, (inputs, hidden), 3, dtype),
-            w_hh=per_gate(self.recurrent_init, k_hh, (hidden, hidden), 3, dtype),
-            b_h=jnp.zeros(3 * hidden, dtype),
-            b_hn=jnp.zeros(hidden, dtype),
-        )
+        w_xh, w_hh = self.weights(key, 3, dtype)
+        b_h, b_hn = jnp.zeros(3 * self.hidden_size, dtype), jnp.zeros(self.hidden_size, dtype)
+        return GRUParams(w_xh, w_hh, b_h, b_hn)
 
     def initial_carry(self, params: GRUParams, batch_shape: tuple[int, ...] = ()) -> GRUCarry:
         """Zeros."""

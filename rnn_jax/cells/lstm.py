@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.cell import SizedCell
-from rnn_jax.gates import Initializer, glorot, orthogonal, per_gate, pointwise, sigmoid, split
+from rnn_jax.gates import GatedCell, pointwise, sigmoid, split
 
 
 class LSTMParams(NamedTuple):
@@ -32,7 +31,7 @@ class LSTMCarry(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class LSTM(SizedCell):
+class LSTM(GatedCell):
     """Long short-term memory with a forget gate and without peepholes.
 
     `i, f, g, o = split(x_t @ w_xh + h_{t-1} @ w_hh + b_h)`,
@@ -55,21 +54,11 @@ class LSTM(SizedCell):
 
     forget_bias: float = 1.0
     """What `b_h` starts with at the forget gate; 0 at the others."""
-    input_init: Initializer = glorot
-    """Draws `w_xh`, gate by gate."""
-    recurrent_init: Initializer = orthogonal
-    """Draws `w_hh`, gate by gate."""
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LSTMParams:
         """Draw the weights gate by gate."""
-        k_xh, k_hh = jax.random.split(key)
-        inputs, hidden = self.input_size, self.hidden_size
-        bias = jnp.zeros((4, hidden), dtype).at[1].set(self.forget_bias)
-        return LSTMParams(
-            w_xh=per_gate(self.input_init, k_xh, (inputs, hidden), 4, dtype),
-            w_hh=per_gate(self.recurrent_init, k_hh, (hidden, hidden), 4, dtype),
-            b_h=bias.reshape(-1),
-        )
+        bias = jnp.zeros((4, self.hidden_size), dtype).at[1].set(self.forget_bias)
+        return LSTMParams(*self.weights(key, 4, dtype), b_h=bias.reshape(-1))
 
     def initial_carry(self, params: LSTMParams, batch_shape: tuple[int, ...] = ()) -> LSTMCarry:
         """Zeros."""

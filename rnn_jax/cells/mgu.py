@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.cell import SizedCell
-from rnn_jax.gates import Initializer, glorot, orthogonal, per_gate, pointwise, sigmoid, split
+from rnn_jax.gates import GatedCell, pointwise, sigmoid, split
 
 
 class MGUParams(NamedTuple):
@@ -32,7 +31,7 @@ class MGUCarry(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class MGU(SizedCell):
+class MGU(GatedCell):
     """Minimal gated unit, with the gate applied after the matmul as in `GRU`.
 
     `f = sigmoid(x w_xf + h w_hf + b_f)`, `n = tanh(x w_xn + b_n + f (h w_hn + b_hn))`,
@@ -51,21 +50,11 @@ class MGU(SizedCell):
     Raises `ArgumentError` for a size that is not a positive integer.
     """
 
-    input_init: Initializer = glorot
-    """Draws `w_xh`, gate by gate."""
-    recurrent_init: Initializer = orthogonal
-    """Draws `w_hh`, gate by gate."""
-
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> MGUParams:
         """Draw the weights gate by gate."""
-        k_xh, k_hh = jax.random.split(key)
-        inputs, hidden = self.input_size, self.hidden_size
-        return MGUParams(
-            w_xh=per_gate(self.input_init, k_xh, (inputs, hidden), 2, dtype),
-            w_hh=per_gate(self.recurrent_init, k_hh, (hidden, hidden), 2, dtype),
-            b_h=jnp.zeros(2 * hidden, dtype),
-            b_hn=jnp.zeros(hidden, dtype),
-        )
+        w_xh, w_hh = self.weights(key, 2, dtype)
+        b_h, b_hn = jnp.zeros(2 * self.hidden_size, dtype), jnp.zeros(self.hidden_size, dtype)
+        return MGUParams(w_xh, w_hh, b_h, b_hn)
 
     def initial_carry(self, params: MGUParams, batch_shape: tuple[int, ...] = ()) -> MGUCarry:
         """Zeros."""
