@@ -23,7 +23,7 @@ def check_params(layer: Layer, params: Params) -> jnp.dtype:
     dtypes: dict[jnp.dtype, str] = {}
     for path, want, leaf in _pairs(expected, params):
         _check_shape(layer, f"params{path}", want.shape, leaf, advice)
-        dtypes.setdefault(jnp.dtype(leaf.dtype), path)
+        dtypes.setdefault(_dtype(leaf), path)
     if len(dtypes) > 1:
         found = ", ".join(f"{dtype} at params{path}" for dtype, path in dtypes.items())
         raise DtypeError(
@@ -56,7 +56,7 @@ def check_input(layer: Layer, name: str, xs: Any, dtype: jnp.dtype, axes: int) -
             f"{layer!r}: {name} must be {wanted.kind.__name__}, got {xs.dtype}; "
             f"{name}.astype converts it."
         )
-    if wanted.kind is jnp.floating and jnp.dtype(xs.dtype) != dtype:
+    if wanted.kind is jnp.floating and _dtype(xs) != dtype:
         raise DtypeError(
             f"{layer!r}: {name} is {xs.dtype} but params are {dtype}, and nothing is promoted "
             f"silently. Cast one: {name}.astype({str(dtype)!r}), or optax.tree.cast(params, "
@@ -74,10 +74,15 @@ def check_carry(
     _check_structure(layer, "carry", expected, carry, advice)
     for path, want, leaf in _pairs(expected, carry):
         _check_shape(layer, f"carry{path}", want.shape, leaf, advice)
-        if jnp.dtype(leaf.dtype) != want.dtype:
+        if _dtype(leaf) != want.dtype:
             raise DtypeError(
                 f"{layer!r}: carry{path} must be {want.dtype}, got {leaf.dtype}; {advice}."
             )
+
+
+def _dtype(x: Any) -> jnp.dtype:
+    """What JAX makes of an array: with x64 off, NumPy's float64 becomes float32."""
+    return jax.dtypes.canonicalize_dtype(x.dtype)
 
 
 @functools.lru_cache(maxsize=256)

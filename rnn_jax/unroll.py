@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from rnn_jax.cell import Carry, Cell, Layer, Method, Params
 from rnn_jax.checks import check_carry, check_input, check_params
@@ -40,7 +41,7 @@ def unroll(
     True
     """
     _check_is(Layer, cell, "unroll")
-    carry = _checked(cell, params, xs, carry, "xs", axes=1)
+    params, xs, carry = _checked(cell, params, xs, carry, "xs", axes=1)
     return cell.unroll(params, xs, carry, method)
 
 
@@ -69,20 +70,22 @@ def step(cell: Cell, params: Params, carry: Carry | None, x: Any) -> tuple[Carry
     (5,)
     """
     _check_is(Cell, cell, "step")
-    carry = _checked(cell, params, x, carry, "x", axes=0)
+    params, x, carry = _checked(cell, params, x, carry, "x", axes=0)
     carry, h = cell.step(params, carry, cell.project(params, x))
     return carry, cell.readout(params, h, x)
 
 
 def _checked(
     cell: Layer, params: Params, xs: Any, carry: Carry | None, name: str, axes: int
-) -> Carry:
+) -> tuple[Params, Any, Carry]:
+    """What was handed over, as arrays of JAX; NumPy's would compute by NumPy's rules."""
     dtype = check_params(cell, params)
     batch_shape = check_input(cell, name, xs, dtype, axes)
+    params, xs = jax.tree.map(jnp.asarray, (params, xs))
     if carry is None:
-        return cell.initial_carry(params, batch_shape)
+        return params, xs, cell.initial_carry(params, batch_shape)
     check_carry(cell, params, carry, batch_shape, dtype)
-    return carry
+    return params, xs, jax.tree.map(jnp.asarray, carry)
 
 
 def _check_is(kind: type, cell: Any, caller: str) -> None:

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 
@@ -202,6 +203,21 @@ def test_every_cell_names_itself(case):
         rnn.unroll(case.cell, {"w": jnp.ones(3)}, xs)
     with pytest.raises(rnn.RNNError, match=name):
         rnn.unroll(case.cell, params, xs, carry={"h": jnp.ones(3)})
+
+
+@pytest.mark.parametrize("model", [CELL, MODEL], ids=["cell", "stack"])
+def test_arrays_of_numpy_are_what_jax_makes_of_them(model):
+    """NumPy's own float64 is no mistake where x64 is off."""
+    with jax.enable_x64(False):
+        params = model.init(KEY)
+        xs = XS if model is CELL else TOKENS
+        wide = jax.tree.map(
+            lambda leaf: np.asarray(leaf).astype(leaf.dtype.kind + "8"), (params, xs)
+        )
+        _, ys = rnn.unroll(model, *wide)
+        _, same = rnn.unroll(model, params, xs)
+    assert ys.dtype == jnp.float32
+    assert (ys == same).all()
 
 
 def test_a_token_outside_the_vocabulary_is_nan():
