@@ -6,7 +6,9 @@ import numpy as np
 
 import rnn_jax as rnn
 
-LINEAR = lambda a: a  # noqa: E731
+
+def linear(a):
+    return a
 
 
 def sum_of_last(ys, targets):
@@ -15,7 +17,7 @@ def sum_of_last(ys, targets):
 
 def test_a_scalar_forgets_by_its_weight():
     """Scalar w = 0.9: the lags are 0.9^(k+1), and 28 of them hold 95% of the gradient."""
-    cell = rnn.Elman(1, 1, activation=LINEAR)
+    cell = rnn.Elman(1, 1, activation=linear)
     params = rnn.ElmanParams(jnp.ones((1, 1)), jnp.full((1, 1), 0.9), jnp.zeros(1))
     xs = jnp.ones((400, 1))
     norms = rnn.analysis.gradient_by_lag(cell, params, xs, None, sum_of_last)
@@ -25,7 +27,7 @@ def test_a_scalar_forgets_by_its_weight():
 
 
 def test_an_orthogonal_matrix_forgets_nothing(key):
-    cell = rnn.Elman(2, 6, activation=LINEAR)
+    cell = rnn.Elman(2, 6, activation=linear)
     params = cell.init(key, jnp.float64)
     xs = jax.random.normal(key, (50, 3, 2), jnp.float64)
     norms = rnn.analysis.gradient_by_lag(cell, params, xs, None, sum_of_last)
@@ -51,7 +53,7 @@ def test_each_lag_is_the_gradient_by_the_carry_that_many_steps_back(key):
 
 def test_a_norm_whose_square_underflows_is_not_lost():
     """float32 holds 1e-30, its square not."""
-    cell = rnn.Elman(1, 2, activation=LINEAR)
+    cell = rnn.Elman(1, 2, activation=linear)
     weights = jnp.diag(jnp.full(2, 0.1, jnp.float32))
     params = rnn.ElmanParams(jnp.ones((1, 2), jnp.float32), weights, jnp.zeros(2, jnp.float32))
     xs = jnp.ones((30, 1), jnp.float32)

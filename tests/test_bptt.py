@@ -25,6 +25,10 @@ def network(key):
     return model, params, xs, targets
 
 
+def squares(ys, targets):
+    return jnp.square(ys - targets).sum(-1)
+
+
 def double_sum(params, xs, targets, horizon=STEPS):
     """`dL/dw_hh = sum_t sum_{k<=t} dL_t/dh_t (prod_{k<j<=t} dh_j/dh_{j-1}) dh_k/dw_hh`.
 
@@ -66,7 +70,7 @@ def test_a_window_is_the_double_sum_cut_at_its_length(network, horizon):
     # A learning rate of 1 and no momentum: the update is the gradient, and params are put back.
     trainer = rnn.truncated_bptt(
         model,
-        lambda ys, targets: jnp.square(ys - targets).sum(-1),
+        squares,
         optax.sgd(1.0),
         window=horizon,
         stride=1,
@@ -133,21 +137,19 @@ def test_a_carry_without_a_gradient_is_refused_by_name():
 def test_the_first_loss_of_an_overlapping_stream_counts_once(network):
     """The losses of all windows, weighted by their counted steps, are those of the whole stream."""
     model, params, xs, targets = network
-    square = lambda ys, targets: jnp.square(ys - targets).sum(-1)  # noqa: E731
-    trainer = rnn.truncated_bptt(model, square, optax.sgd(0.0), window=4, stride=2)
+    trainer = rnn.truncated_bptt(model, squares, optax.sgd(0.0), window=4, stride=2)
     state, total = trainer.init(params), 0.0
     for x, target in zip(rnn.windows(xs, 4, 2), rnn.windows(targets, 4, 2), strict=True):
         steps = 4 if state.position == 0 else 2
         state, metrics = trainer.update(state, x, target)
         total += metrics.loss * steps
     _, ys = rnn.unroll(model, params, xs)
-    np.testing.assert_allclose(total, square(ys, targets).sum(), rtol=1e-12)
+    np.testing.assert_allclose(total, squares(ys, targets).sum(), rtol=1e-12)
 
 
 def test_restart_forgets_the_stream_and_nothing_else(network):
     model, params, xs, targets = network
-    square = lambda ys, targets: jnp.square(ys - targets).sum(-1)  # noqa: E731
-    trainer = rnn.truncated_bptt(model, square, optax.sgd(0.01, momentum=0.9), window=3)
+    trainer = rnn.truncated_bptt(model, squares, optax.sgd(0.01, momentum=0.9), window=3)
     fresh = trainer.init(params)
     used, first = trainer.update(fresh, xs[:3], targets[:3])
     again = trainer.restart(used)._replace(params=params)

@@ -34,6 +34,11 @@ def scalar(case, method):
     return loss
 
 
+def at(index, tree):
+    """Entry `index` of the leading axis of every leaf."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
 def differentiable(case):
     """Which arguments of the loss have a gradient."""
     return (0, 2) if case.cell.input.kind is jnp.integer else (0, 1, 2)
@@ -145,7 +150,7 @@ def test_project_and_readout_see_no_time(case):
     _, hs = rnn.Scan()(cell, params, xs, carry)
     ys = cell.readout(params, hs, xs)
     for t in range(4):
-        assert_close(jax.tree.map(lambda z: z[t], zs), cell.project(params, xs[t]), 1e-12)  # noqa: B023
+        assert_close(at(t, zs), cell.project(params, xs[t]), 1e-12)
         assert_close(ys[t], cell.readout(params, hs[t], xs[t]), 1e-12)
 
 
@@ -158,7 +163,7 @@ def test_recur_sees_no_time(case):
     carries, zs = case.carry(params, (4, 2)), cell.project(params, case.xs(4, 2))
     whole = cell.recur(params, carries, zs)
     for t in range(4):
-        carry, z, a = jax.tree.map(lambda leaf: leaf[t], (carries, zs, whole))  # noqa: B023
+        carry, z, a = at(t, (carries, zs, whole))
         assert_close(a, cell.recur(params, carry, z), 1e-12)
 
 
@@ -180,9 +185,9 @@ def test_vmap_is_a_batch(case):
     mapped = jax.jit(jax.vmap(loss, in_axes=(0, 1, 0)))(stacked, xs, carry)
     loss = jax.jit(loss)
     for i in range(3):
-        one = jax.tree.map(lambda leaf: leaf[i], (stacked, carry))  # noqa: B023
+        one = at(i, (stacked, carry))
         alone = loss(one[0], xs[:, i], one[1])
-        assert_close(jax.tree.map(lambda leaf: leaf[i], mapped), alone)  # noqa: B023
+        assert_close(at(i, mapped), alone)
 
 
 @every_case

@@ -5,7 +5,6 @@ Real processes and a real SIGKILL. The quick suite kills twice; the slow one at 
 
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -149,12 +148,19 @@ def test_a_full_disk_keeps_what_is_there(place, tmp_path):
     """A limit on the size of a file stands for the full disk: the system refuses the write."""
     copy = shutil.copytree(place / "whole", tmp_path / "copy")
     size = (copy / "metrics.jsonl").stat().st_size
-    done = run(
-        *("train", "--resume", "copy", "--from-step", 140),
+    limited = (
+        f"import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size})); "
+        "runpy.run_module('rnn_jax', run_name='__main__', alter_sys=True)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", limited, "train", "--resume", "copy", "--from-step", "140"],
         cwd=tmp_path,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 1
+    assert "Traceback" not in done.stderr
     line = done.stderr.splitlines()[-1]
     assert "cannot save the checkpoint of step 150" in line
     assert "step 140 is kept" in line

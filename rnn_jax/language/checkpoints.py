@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -44,6 +45,7 @@ class Checkpoints:
     def __init__(self, folder: Path, read_only: bool = False) -> None:
         # What orbax has to say comes as an exception too, which is told in one line.
         logging.getLogger("absl").setLevel(logging.CRITICAL)
+        sys.unraisablehook = _unraisable
         self.folder = folder
         options = ocp.CheckpointManagerOptions(
             preservation_policy=ocp.checkpoint_managers.LatestN(_KEPT),
@@ -153,6 +155,16 @@ def reason(error: BaseException) -> str:
     # Tensorstore's messages go from the general to the particular, and end in an error number.
     lines = text.strip().splitlines() or [type(error).__name__]
     return lines[0].split(" [")[0].rsplit(": ", 1)[-1]
+
+
+def _unraisable(what: sys.UnraisableHookArgs) -> None:
+    """`sys.unraisablehook` but for the echo of a failed save.
+
+    Tensorstore's threads still report to an event loop that orbax has closed by then, and each
+    would print a traceback.
+    """
+    if str(what.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(what)
 
 
 def _digest(state: Any, progress: Progress) -> str:

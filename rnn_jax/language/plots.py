@@ -35,12 +35,15 @@ def learning_curve(
 ) -> None:
     """Perplexity against updates: training, validation, and the bigram counts as a line."""
     figure, axes = _figure()
-    for split, style in (
-        ("train", {"color": _TRAIN, "linewidth": 1.2, "label": "training"}),
-        ("validation", {"color": _MODEL, "linewidth": 2, "marker": "o", "markersize": 4}),
+    for split, label, color, width, marker in (
+        ("train", "training", _TRAIN, 1.2, ""),
+        ("validation", "validation", _MODEL, 2, "o"),
     ):
         points = [(r["step"], r["perplexity"]) for r in records if r["split"] == split]
-        axes.plot(*zip(*points, strict=True), **({"label": split} | style))  # type: ignore[arg-type]
+        steps, values = zip(*points, strict=True)
+        axes.plot(
+            steps, values, color=color, linewidth=width, marker=marker, markersize=4, label=label
+        )
     axes.axhline(baselines.bigram, color=_COUNTS, linestyle="--", label="bigram counts, validation")
     axes.set_yscale("log")
     _plain_ticks(axes)
