@@ -160,7 +160,7 @@ def test_a_full_disk_keeps_what_is_there(place, tmp_path):
         text=True,
     )
     assert done.returncode == 1
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
     line = done.stderr.splitlines()[-1]
     assert "cannot save the checkpoint of step 150" in line
     assert "step 140 is kept" in line

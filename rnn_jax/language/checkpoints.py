@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import sys
+import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -43,9 +44,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, read_only: bool = False) -> None:
-        # What orbax has to say comes as an exception too, which is told in one line.
-        logging.getLogger("absl").setLevel(logging.CRITICAL)
-        sys.unraisablehook = _unraisable
+        _hush()
         self.folder = folder
         options = ocp.CheckpointManagerOptions(
             preservation_policy=ocp.checkpoint_managers.LatestN(_KEPT),
@@ -157,12 +156,19 @@ def reason(error: BaseException) -> str:
     return lines[0].split(" [")[0].rsplit(": ", 1)[-1]
 
 
-def _unraisable(what: sys.UnraisableHookArgs) -> None:
-    """`sys.unraisablehook` but for the echo of a failed save.
+def _hush() -> None:
+    """Leave it to the exception to say that a save failed, once and in one line.
 
-    Tensorstore's threads still report to an event loop that orbax has closed by then, and each
-    would print a traceback.
+    Orbax logs it as well, and then drops its event loop with tasks in it and with tensorstore's
+    threads still reporting to it: asyncio, Python and the threads each complain of that.
     """
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+    sys.unraisablehook = _unraisable
+
+
+def _unraisable(what: sys.UnraisableHookArgs) -> None:
     if str(what.exc_value) != "Event loop is closed":
         sys.__unraisablehook__(what)
 
