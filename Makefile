@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-# More flags for the program behind a target: make demo ARGS="--cell GRU", make test ARGS="-k scan -x".
+# More flags for the program behind a target: make demo ARGS="--cell gru", make test ARGS="-k scan -x".
 ARGS ?=
 
 .DEFAULT_GOAL := help

@@ -29,7 +29,7 @@ FLAX = {"elman": nnx.SimpleCell, "gru": nnx.GRUCell, "lstm": nnx.LSTMCell}
 COMPETITORS = ("BPTT", "Scan", "flax.nnx")
 
 
-def training_steps(shape: Shape) -> dict[str, jax.stages.Compiled]:
+def training_steps(shape: Shape) -> dict[str, "Step"]:
     """Each competitor's compiled gradient of the mean square of the outputs, ready to call."""
     xs = jax.random.normal(jax.random.key(0), (shape.steps, shape.batch, shape.hidden))
     cell = CELLS[shape.cell](shape.hidden, shape.hidden)
@@ -58,13 +58,12 @@ def _flax(shape: Shape) -> tuple[Callable, nnx.State]:
     return run, params
 
 
-def _compile(run: Callable, params: object, xs: jax.Array) -> Callable[[], object]:
+def _compile(run: Callable, params: object, xs: jax.Array) -> "Step":
     def loss(params: object, xs: jax.Array) -> jax.Array:
         return jnp.mean(jnp.square(run(params, xs)))
 
     program = jax.jit(jax.value_and_grad(loss)).lower(params, xs).compile()
-    step = Step(program, (params, xs))
-    return step
+    return Step(program, (params, xs))
 
 
 class Step(NamedTuple):

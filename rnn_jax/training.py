@@ -20,7 +20,9 @@ class TrainState(NamedTuple):
     """All that training carries from window to window."""
 
     params: Params
+    """Of the layer."""
     opt_state: optax.OptState
+    """Of the optimiser."""
     carry: Carry
     """The carry before the next window; the first window of a stream starts afresh."""
     position: jax.Array

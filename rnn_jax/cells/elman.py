@@ -125,6 +125,8 @@ def IRNN(input_size: int, hidden_size: int) -> Elman:
     Jaitly & Hinton, A simple way to initialize recurrent networks of rectified linear units,
     2015, arXiv:1504.00941.
 
+    Raises `ArgumentError` for a size that is not a positive integer.
+
     >>> import jax, rnn_jax as rnn
     >>> rnn.IRNN(1, 2).init(jax.random.key(0)).w_hh.tolist()
     [[1.0, 0.0], [0.0, 1.0]]

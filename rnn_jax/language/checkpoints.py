@@ -98,7 +98,7 @@ class Checkpoints:
         except Exception as error:  # tensorstore, orbax and the system each have their own
             raise RunError(
                 f"cannot save the checkpoint of step {progress.step} in {self.folder}: "
-                f"{reason(error)}; {self.kept()}"
+                f"{reason(error)}; {self.kept()}; mend that, then go on by train --resume"
             ) from error
 
     def restore(self, step: int, like: Any) -> tuple[Any, Progress]:

@@ -7,7 +7,6 @@ import os
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 import rnn_jax as rnn
 from rnn_jax.language.checkpoints import Checkpoints
@@ -43,9 +42,8 @@ class Learner:
 
     def start(self) -> rnn.TrainState:
         """The state before the first update."""
-        # One compilation instead of one for every operation; and the copies, so that each leaf
-        # has a buffer of its own, which an update may write into.
-        return jax.jit(lambda: jax.tree.map(jnp.copy, self._start()))()
+        # One compilation instead of one for every operation.
+        return jax.jit(self._start)()
 
     def like(self) -> Any:
         """The shapes and dtypes of a state."""

@@ -28,7 +28,7 @@ from rnn_jax.errors import DtypeError
 class BPTT:
     """Backpropagation through time, the default method.
 
-    Memory of a gradient: the carries, `(T, *batch, H)` each, and what one chunk of steps needs;
+    Memory of a gradient: the carries and their cotangents, `(T, *batch, H)` each, and one chunk;
     the gates are computed again, a chunk at a time. Time beyond the loop's own matmuls: one
     matmul a weight over each chunk's rows for its gradient, and one for the preactivations,
     which an `Elman` of tanh or ReLU does without. A cell whose step does not split into `recur`
@@ -130,6 +130,7 @@ def _carries_tangent(
         start, d_start = state
         xs, d_xs, after = steps
         before = jax.tree.map(lambda c, cs: jnp.concatenate([c[None], cs])[:-1], start, after)
+        # z and a are computed only where a derivative in the loop, or of `update`, asks for them.
         zs = cell.project(params, xs)
         a, d_a = _jvp(
             lambda params, xs: cell.recur(params, before, cell.project(params, xs)),
