@@ -7,11 +7,31 @@ from rnn_jax.cells.gru import GRU, GRUCarry, GRUParams
 from rnn_jax.cells.jordan import Jordan, JordanCarry, JordanParams
 from rnn_jax.cells.lstm import LSTM, LSTMCarry, LSTMParams
 from rnn_jax.cells.mgu import MGU, MGUCarry, MGUParams
-from rnn_jax.combinators import Stack, stack
+from rnn_jax.combinators.bidirectional import (
+    Bidirectional,
+    BidirectionalCarry,
+    BidirectionalParams,
+    bidirectional,
+    concatenate,
+)
+from rnn_jax.combinators.learned_carry import (
+    LearnedCarry,
+    LearnedCarryLayer,
+    LearnedCarryParams,
+    learned_carry,
+)
+from rnn_jax.combinators.residual import Residual, ResidualLayer, residual
+from rnn_jax.combinators.stack import LayerStack, Stack, stack
+from rnn_jax.combinators.variational import Variational, variational
+from rnn_jax.combinators.zoneout import Leaky, Zoneout, leaky, zoneout
 from rnn_jax.errors import ArgumentError, DtypeError, RNNError, ShapeError, StructureError
-from rnn_jax.layers import Dense, DenseParams, Embedding, EmbeddingParams, Memoryless
+from rnn_jax.layers.dense import Dense, DenseParams
+from rnn_jax.layers.dropout import Dropout, VariationalDropout
+from rnn_jax.layers.embedding import Embedding, EmbeddingParams
+from rnn_jax.layers.memoryless import Memoryless
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.scan import Scan
+from rnn_jax.steps import Steps
 from rnn_jax.training import Metrics, TrainState, TruncatedBPTT, truncated_bptt, windows
 from rnn_jax.unroll import step, unroll
 
@@ -24,10 +44,14 @@ __all__ = [
     "LSTM",
     "MGU",
     "ArgumentError",
+    "Bidirectional",
+    "BidirectionalCarry",
+    "BidirectionalParams",
     "Carry",
     "Cell",
     "Dense",
     "DenseParams",
+    "Dropout",
     "DtypeError",
     "Elman",
     "ElmanCarry",
@@ -43,6 +67,11 @@ __all__ = [
     "LSTMCarry",
     "LSTMParams",
     "Layer",
+    "LayerStack",
+    "Leaky",
+    "LearnedCarry",
+    "LearnedCarryLayer",
+    "LearnedCarryParams",
     "MGUCarry",
     "MGUParams",
     "Memoryless",
@@ -50,18 +79,31 @@ __all__ = [
     "Metrics",
     "Params",
     "RNNError",
+    "Residual",
+    "ResidualLayer",
     "Scan",
     "ShapeError",
     "SizedCell",
     "SplitCell",
     "Stack",
+    "Steps",
     "StructureError",
     "TrainState",
     "TruncatedBPTT",
+    "Variational",
+    "VariationalDropout",
+    "Zoneout",
     "analysis",
+    "bidirectional",
+    "concatenate",
+    "leaky",
+    "learned_carry",
+    "residual",
     "stack",
     "step",
     "truncated_bptt",
     "unroll",
+    "variational",
     "windows",
+    "zoneout",
 ]

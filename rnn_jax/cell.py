@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from rnn_jax.errors import ArgumentError
+from rnn_jax.steps import Steps
 
 Params = Any
 """A pytree of arrays: NamedTuples in this library."""
@@ -28,9 +29,12 @@ class Method(Protocol):
     """A way through time, as a value: `Scan()`, `BPTT(chunk=16)`."""
 
     def __call__(
-        self, cell: "Cell", params: Params, xs: Any, carry: Carry
+        self, cell: "Cell", params: Params, xs: Any, carry: Carry, steps: Steps = Steps()
     ) -> tuple[Carry, jax.Array]:
-        """Run `cell` over `xs` `(T, *batch, ...)`: the final carry and hs `(T, *batch, ...)`."""
+        """Run `cell` over `xs` `(T, *batch, ...)`: the final carry and hs `(T, *batch, ...)`.
+
+        What it emits where no step happens is whatever is cheap; the caller blanks it.
+        """
 
 
 class Layer(abc.ABC):
@@ -55,9 +59,26 @@ class Layer(abc.ABC):
 
     @abc.abstractmethod
     def unroll(
-        self, params: Params, xs: Any, carry: Carry, method: Method
+        self, params: Params, xs: Any, carry: Carry, steps: Steps, method: Method
     ) -> tuple[Carry, jax.Array]:
-        """Run over all steps; called by `rnn_jax.unroll`, which has checked the arguments."""
+        """Run over all steps; called by `rnn_jax.unroll`, which has checked the arguments.
+
+        Where no step happens, `xs` holds zeros, and ys must.
+        """
+
+    def deterministic(self) -> "Layer":
+        """The layer without its noise, for the same params: what evaluation runs."""
+        if not dataclasses.is_dataclass(self):
+            return self
+        settings = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        calm = {name: _calm(value) for name, value in settings.items()}
+        return self if calm == settings else dataclasses.replace(self, **calm)
+
+
+def _calm(setting: Any) -> Any:
+    if isinstance(setting, Layer):
+        return setting.deterministic()
+    return tuple(map(_calm, setting)) if type(setting) is tuple else setting
 
 
 class Cell(Layer):
@@ -83,17 +104,23 @@ class Cell(Layer):
     def step(self, params: Params, carry: Carry, z: Any) -> tuple[Carry, jax.Array]:
         """One step of the recurrence: `(carry, z) -> (carry, h)`, for any batch axes."""
 
+    def draw(self, params: Params, xs: Any, steps: Steps) -> tuple[Params, Any]:
+        """Params and inputs with all noise of a run beside them; as they are by default."""
+        del steps
+        return params, xs
+
     def readout(self, params: Params, hs: jax.Array, xs: Any) -> jax.Array:
         """What the cell emits, from `hs` and the inputs, for any leading axes; `hs` by default."""
         del params, xs
         return hs
 
     def unroll(
-        self, params: Params, xs: Any, carry: Carry, method: Method
+        self, params: Params, xs: Any, carry: Carry, steps: Steps, method: Method
     ) -> tuple[Carry, jax.Array]:
         """Hand the loop to `method`, then read out all steps at once."""
-        carry, hs = method(self, params, xs, carry)
-        return carry, self.readout(params, hs, xs)
+        params, xs = self.draw(params, xs, steps)
+        carry, hs = method(self, params, xs, carry, steps)
+        return carry, steps.blank(self.readout(params, hs, xs))
 
 
 class SplitCell(Cell):

@@ -3,14 +3,16 @@
 All of it happens while tracing: a compiled program contains none of it.
 """
 
+import dataclasses
 import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnn_jax.cell import Carry, Layer, Params
-from rnn_jax.errors import DtypeError, ShapeError, StructureError
+from rnn_jax.errors import ArgumentError, DtypeError, ShapeError, StructureError
 
 
 def check_params(layer: Layer, params: Params) -> jnp.dtype:
@@ -78,6 +80,78 @@ def check_carry(
             raise DtypeError(
                 f"{layer!r}: carry{path} must be {want.dtype}, got {leaf.dtype}; {advice}."
             )
+
+
+def check_steps(
+    layer: Layer, length: int, batch_shape: tuple[int, ...], lengths: Any, mask: Any, reset: Any
+) -> tuple[jax.Array | None, jax.Array | None, jax.Array | None]:
+    """Lengths, mask and reset as arrays; raises where they are not for this batch of sequences."""
+    every = (length, *batch_shape)
+    lengths = _check_mark(layer, "lengths", lengths, batch_shape, "(*batch)", jnp.integer)
+    mask = _check_mark(layer, "mask", mask, every, "(T, *batch)", jnp.bool)
+    reset = _check_mark(layer, "reset", reset, every, "(T, *batch)", jnp.bool)
+    if lengths is not None and not isinstance(lengths, jax.core.Tracer):
+        wrong = np.argwhere((np.asarray(lengths) < 0) | (np.asarray(lengths) > length))
+        if len(wrong):
+            place = tuple(wrong[0].tolist())
+            at = f"[{', '.join(map(str, place))}]" if place else ""
+            raise ArgumentError(
+                f"{layer!r}: lengths{at} is {lengths[place]}, but xs has {length} steps; a length "
+                f"is from 0 to {length}."
+            )
+    return lengths, mask, reset
+
+
+def _check_mark(
+    layer: Layer, name: str, mark: Any, shape: tuple[int, ...], form: str, kind: Any
+) -> jax.Array | None:
+    if mark is None:
+        return None
+    # A list of Python's is welcome, and is looked at as the array that it makes.
+    mark = jnp.asarray(mark)
+    if mark.shape != shape:
+        raise ShapeError(f"{layer!r}: {name} must have shape {form} = {shape}, got {mark.shape}.")
+    if not jnp.issubdtype(mark.dtype, kind):
+        raise DtypeError(
+            f"{layer!r}: {name} must be {kind.__name__}, got {mark.dtype}; "
+            f"{name}.astype converts it."
+        )
+    return mark
+
+
+def check_key(layer: Layer, key: Any) -> None:
+    """Raise where `layer` is random and there is no key, or a key that is none."""
+    if key is None:
+        place = _random_place(layer, "")
+        if place is not None:
+            raise ArgumentError(
+                f"{layer!r}: {place} is random and needs a key: pass key=jax.random.key(...); for "
+                "evaluation model.deterministic() takes the same params."
+            )
+        return
+    shape, dtype = jnp.shape(key), jnp.result_type(key)
+    typed = jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
+    if not typed and not (dtype == jnp.uint32 and shape == (2,)):
+        raise StructureError(
+            f"{layer!r}: key must be one key, made by jax.random.key(seed), got {dtype} of shape "
+            f"{shape}; jax.random.split makes several of one."
+        )
+
+
+def _random_place(layer: Layer, path: str) -> str | None:
+    """The path to the first layer inside, or this one, that noise makes another."""
+    if layer.deterministic() == layer:
+        return None
+    for field in dataclasses.fields(layer):  # type: ignore[arg-type]
+        value = getattr(layer, field.name)
+        several = value if type(value) is tuple else (value,)
+        for index, member in enumerate(several):
+            if isinstance(member, Layer):
+                at = f"[{index}]" if several is value else ""
+                place = _random_place(member, f"{path}.{field.name}{at}")
+                if place is not None:
+                    return place
+    return f"{path.lstrip('.')}, {layer!r}," if path else "it"
 
 
 def _dtype(x: Any) -> jnp.dtype:

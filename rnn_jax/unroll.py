@@ -1,20 +1,37 @@
-"""Run a cell over a sequence, or take one step of it."""
+"""Run a cell over a sequence, or take one step of it: what padding, resets and noise mean."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from rnn_jax.cell import Carry, Cell, Layer, Method, Params
-from rnn_jax.checks import check_carry, check_input, check_params
+from rnn_jax.checks import check_carry, check_input, check_key, check_params, check_steps
 from rnn_jax.errors import StructureError
 from rnn_jax.methods.bptt import BPTT
+from rnn_jax.methods.scan import Scan
+from rnn_jax.steps import Steps, flip, select
 
 
 def unroll(
-    cell: Layer, params: Params, xs: Any, carry: Carry | None = None, *, method: Method = BPTT()
+    cell: Layer,
+    params: Params,
+    xs: Any,
+    carry: Carry | None = None,
+    *,
+    lengths: Any = None,
+    mask: Any = None,
+    reset: Any = None,
+    reverse: bool = False,
+    key: jax.Array | None = None,
+    method: Method = BPTT(),
 ) -> tuple[Carry, jax.Array]:
     """Run `cell` over all steps of `xs`: the final carry, and what each step emits.
+
+    A step happens where it is before its sequence's length and the mask is true. Any other step
+    keeps the carry and emits zeros, and what `xs` holds there, be it NaN, reaches no value and no
+    gradient. So each sequence of a padded batch has the numbers that it has alone.
 
     Args:
       cell: A cell or any other layer.
@@ -22,6 +39,15 @@ def unroll(
       xs: `(T, *batch, D)` of the params' dtype, or `(T, *batch)` of integers for an `Embedding`.
         T may be 0 and there may be any number of batch axes.
       carry: Where to start, with the batch axes of `xs`; `cell.initial_carry` if None.
+      lengths: `(*batch)` of integers from 0 to T, how many steps each sequence has; all T if
+        None. Where one is out of range under jit, where nothing can be raised, its carry is NaN.
+      mask: `(T, *batch)` of bool, false where there is a gap; no gap if None.
+      reset: `(T, *batch)` of bool, true where a new sequence begins: before that step the carry
+        becomes `cell.initial_carry`, by selection. Run backward, nothing passes the mark either.
+      reverse: Run from the last step to the first. Outputs stay with their inputs, and the final
+        carry is that of the first step.
+      key: For a cell with noise, such as `Dropout`. Step t draws from `fold_in(key, t)`, what is
+        drawn once for all steps from the key itself.
       method: How to go through time, as a value: `BPTT()`, the default, or `Scan()`.
 
     Returns:
@@ -29,23 +55,59 @@ def unroll(
       `(T, *batch, ...)`.
 
     Raises:
-      ShapeError, DtypeError, StructureError: What was handed over is not of this cell; the
-        message names the place.
+      ShapeError, DtypeError, StructureError, ArgumentError: What was handed over is not of this
+        cell, a length is not in `[0, T]`, or a key is missing; the message names the place.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.Elman(input_size=3, hidden_size=5)
     >>> params = cell.init(jax.random.key(0))
-    >>> carry, hs = rnn.unroll(cell, params, jnp.ones((7, 2, 3)))
-    >>> _, same = rnn.unroll(cell, params, jnp.ones((7, 2, 3)), method=rnn.Scan())
-    >>> bool(jnp.allclose(hs, same))
-    True
+    >>> carry, hs = rnn.unroll(cell, params, jnp.ones((7, 2, 3)), lengths=jnp.array([7, 4]))
+    >>> alone, _ = rnn.unroll(cell, params, jnp.ones((4, 3)))
+    >>> bool(jnp.allclose(carry.h[1], alone.h)), hs[4:, 1].any().item()
+    (True, False)
     """
     _check_is(Layer, cell, "unroll")
-    params, xs, carry = _checked(cell, params, xs, carry, "xs", axes=1)
-    return cell.unroll(params, xs, carry, method)
+    check_key(cell, key)
+    params, xs, carry, batch_shape = _checked(cell, params, xs, carry, "xs", axes=1)
+    lengths, mask, reset = check_steps(cell, len(xs), batch_shape, lengths, mask, reset)
+    valid, carry = _valid(len(xs), carry, lengths, mask)
+    initial = None if reset is None else cell.initial_carry(params, batch_shape)
+    steps = Steps(valid, reset, initial, key)
+    # Once, for all layers: what they emit where no step happens is zero.
+    xs = steps.blank(xs)
+    if not reverse:
+        return cell.unroll(params, xs, carry, steps, method)
+    carry, ys = cell.unroll(params, flip(xs), carry, steps.reversed(), method)
+    return carry, flip(ys)
 
 
-def step(cell: Cell, params: Params, carry: Carry | None, x: Any) -> tuple[Carry, jax.Array]:
+def _valid(
+    length: int, carry: Carry, lengths: jax.Array | None, mask: jax.Array | None
+) -> tuple[jax.Array | None, Carry]:
+    """Which steps happen; and the carry, NaN where a length is none."""
+    if lengths is None:
+        return mask, carry
+    steps = lax.broadcasted_iota(lengths.dtype, (length, *lengths.shape), 0)
+    valid = steps < lengths
+    impossible = (lengths < 0) | (lengths > length)
+
+    def spoil(c: jax.Array) -> jax.Array:
+        floating = jnp.issubdtype(c.dtype, jnp.inexact)
+        return select(impossible, jnp.full_like(c, jnp.nan), c) if floating else c
+
+    carry = jax.tree.map(spoil, carry)
+    return (valid if mask is None else valid & mask), carry
+
+
+def step(
+    cell: Cell,
+    params: Params,
+    carry: Carry | None,
+    x: Any,
+    *,
+    key: jax.Array | None = None,
+    t: Any = 0,
+) -> tuple[Carry, jax.Array]:
     """Take one step, for streaming: equal to `unroll` step by step.
 
     Args:
@@ -53,6 +115,8 @@ def step(cell: Cell, params: Params, carry: Carry | None, x: Any) -> tuple[Carry
       params: Its params.
       carry: The carry so far; `cell.initial_carry` if None.
       x: One step of the input, `(*batch, D)`, or `(*batch)` for an `Embedding`.
+      key: For a cell with noise: that of the whole run, or a fresh one each step.
+      t: The number of the step in a run with one key.
 
     Returns:
       `(carry, y)`: the carry after the step, and y `(*batch, ...)`.
@@ -70,26 +134,34 @@ def step(cell: Cell, params: Params, carry: Carry | None, x: Any) -> tuple[Carry
     (5,)
     """
     _check_is(Cell, cell, "step")
-    params, x, carry = _checked(cell, params, x, carry, "x", axes=0)
+    check_key(cell, key)
+    params, x, carry, _ = _checked(cell, params, x, carry, "x", axes=0)
+    if key is not None:
+        carry, ys = cell.unroll(params, x[None], carry, Steps(key=key, first=t), Scan())
+        return carry, ys[0]
     carry, h = cell.step(params, carry, cell.project(params, x))
     return carry, cell.readout(params, h, x)
 
 
 def _checked(
     cell: Layer, params: Params, xs: Any, carry: Carry | None, name: str, axes: int
-) -> tuple[Params, Any, Carry]:
-    """What was handed over, as arrays of JAX; NumPy's would compute by NumPy's rules."""
+) -> tuple[Params, Any, Carry, tuple[int, ...]]:
+    """Arrays of JAX, for NumPy's would compute by NumPy's rules, and the batch axes."""
     dtype = check_params(cell, params)
     batch_shape = check_input(cell, name, xs, dtype, axes)
     params, xs = jax.tree.map(jnp.asarray, (params, xs))
     if carry is None:
-        return params, xs, cell.initial_carry(params, batch_shape)
+        return params, xs, cell.initial_carry(params, batch_shape), batch_shape
     check_carry(cell, params, carry, batch_shape, dtype)
-    return params, xs, jax.tree.map(jnp.asarray, carry)
+    return params, xs, jax.tree.map(jnp.asarray, carry), batch_shape
 
 
 def _check_is(kind: type, cell: Any, caller: str) -> None:
-    if not isinstance(cell, kind):
+    if isinstance(cell, kind):
+        return
+    if isinstance(cell, Layer):
         raise StructureError(
-            f"{caller}: the first argument must be a {kind.__name__}, got {cell!r}."
+            f"{caller}: {cell!r} has no single step, for it needs steps that are still to come; "
+            "unroll runs it over a whole sequence."
         )
+    raise StructureError(f"{caller}: the first argument must be a {kind.__name__}, got {cell!r}.")

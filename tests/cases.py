@@ -16,11 +16,11 @@ from tests.unsplit import PeepholeLSTM, ResetBeforeGRU
 
 class Case(NamedTuple):
     name: str
-    build: Callable[[], rnn.Cell]
+    build: Callable[[], rnn.Layer]
     reference: Callable[..., Any]
 
     @property
-    def cell(self) -> rnn.Cell:
+    def cell(self) -> rnn.Layer:
         return self.build()
 
     def params(self, dtype=jnp.float64, seed=0):
@@ -53,26 +53,76 @@ class Case(NamedTuple):
 
 VOCABULARY = 5
 
+elman, gru, lstm = map(reference.loop, (reference.elman(np.tanh), reference.gru, reference.lstm))
+dense, embedding = map(reference.loop, (reference.dense, reference.embedding))
+peephole = reference.loop(reference.peephole_lstm)
+RATES = rnn.LSTMCarry(h=0.2, c=0.5)
+
 CASES = [
-    Case("elman", lambda: rnn.Elman(2, 3), reference.elman(np.tanh)),
-    Case("elman-sin", lambda: rnn.Elman(2, 3, activation=jnp.sin), reference.elman(np.sin)),
-    Case("irnn", lambda: rnn.IRNN(2, 3), reference.elman(reference.relu)),
-    Case("jordan", lambda: rnn.Jordan(2, 3, 2), reference.jordan),
-    Case("lstm", lambda: rnn.LSTM(2, 3), reference.lstm),
-    Case("gru", lambda: rnn.GRU(2, 3), reference.gru),
-    Case("mgu", lambda: rnn.MGU(2, 3), reference.mgu),
-    Case("peephole", lambda: PeepholeLSTM(2, 3), reference.peephole_lstm),
-    Case("reset-before", lambda: ResetBeforeGRU(2, 3), reference.reset_before_gru),
-    Case("embedding", lambda: rnn.Embedding(VOCABULARY, 3), reference.embedding),
-    Case("dense", lambda: rnn.Dense(2, 3), reference.dense),
+    Case("elman", lambda: rnn.Elman(2, 3), elman),
+    Case(
+        "elman-sin",
+        lambda: rnn.Elman(2, 3, activation=jnp.sin),
+        reference.loop(reference.elman(np.sin)),
+    ),
+    Case("irnn", lambda: rnn.IRNN(2, 3), reference.loop(reference.elman(reference.relu))),
+    Case("jordan", lambda: rnn.Jordan(2, 3, 2), reference.loop(reference.jordan)),
+    Case("lstm", lambda: rnn.LSTM(2, 3), lstm),
+    Case("gru", lambda: rnn.GRU(2, 3), gru),
+    Case("mgu", lambda: rnn.MGU(2, 3), reference.loop(reference.mgu)),
+    Case("peephole", lambda: PeepholeLSTM(2, 3), peephole),
+    Case("reset-before", lambda: ResetBeforeGRU(2, 3), reference.loop(reference.reset_before_gru)),
+    Case("embedding", lambda: rnn.Embedding(VOCABULARY, 3), embedding),
+    Case("dense", lambda: rnn.Dense(2, 3), dense),
     Case(
         "stack",
         lambda: rnn.stack(rnn.Embedding(VOCABULARY, 2), rnn.GRU(2, 3), rnn.Elman(3, 2)),
-        reference.stack(reference.embedding, reference.gru, reference.elman(np.tanh)),
+        reference.stack(embedding, gru, elman),
+    ),
+    Case("residual", lambda: rnn.residual(rnn.GRU(3, 3)), reference.residual(gru)),
+    Case(
+        "leaky",
+        lambda: rnn.leaky(rnn.LSTM(2, 3), RATES),
+        reference.loop(reference.leaky(reference.lstm, RATES._asdict(), "h")),
+    ),
+    Case(
+        "learned-carry", lambda: rnn.learned_carry(rnn.Elman(2, 3)), reference.learned_carry(elman)
+    ),
+    Case(
+        "bidirectional",
+        lambda: rnn.bidirectional(rnn.LSTM(2, 3), rnn.GRU(2, 2)),
+        reference.bidirectional(lstm, gru, lambda f, b: np.concatenate([f, b], -1)),
+    ),
+    Case(
+        "deep",
+        lambda: rnn.stack(
+            rnn.bidirectional(rnn.Elman(2, 2), rnn.learned_carry(PeepholeLSTM(2, 2)), jnp.add),
+            rnn.residual(rnn.bidirectional(rnn.Elman(2, 1), rnn.Elman(2, 1))),
+            rnn.Dense(2, 2),
+        ),
+        reference.stack(
+            reference.bidirectional(elman, reference.learned_carry(peephole), np.add),
+            reference.residual(
+                reference.bidirectional(elman, elman, lambda f, b: np.concatenate([f, b], -1))
+            ),
+            dense,
+        ),
     ),
 ]
 
+# The rows that stand for the mechanisms: derivatives from the output, by default, of one leaf and
+# of two, of a step that does not split, of layers upon layers. Laws that take long to compile run
+# over these; the other rows are as well tested by `make test-all`.
+MECHANISMS = {"elman", "lstm", "gru", "peephole", "stack"}
+
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+every_mechanism = pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=[] if case.name in MECHANISMS else pytest.mark.slow)
+        for case in CASES
+    ],
+)
 
 
 def plain(tree):

@@ -1,10 +1,108 @@
 """The oracle: the recurrences as NumPy loops in float64, written from the papers' equations.
 
-Nothing here comes from the library. A reference maps `(params, carry, x)` to `(carry, y)` for one
-step; params and carry are plain dictionaries of float64 arrays, `unroll` is a for loop.
+Nothing here comes from the library. A step maps `(params, carry, x)` to `(carry, y)`; params and
+carry are plain dictionaries of float64 arrays. A run maps `(params, carry, xs, marks)` to the last
+carry and the outputs of all steps: a for loop. With marks it runs one sequence, without batch axes.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
+
+
+class Marks(NamedTuple):
+    valid: np.ndarray
+    reset: np.ndarray
+    initial: Any
+
+    def of(self, index):
+        """For entry `index` of a layer whose initial carry is a tuple or a dictionary."""
+        return self._replace(initial=self.initial[index])
+
+    def reversed(self):
+        """The mark at t keeps t - 1 and t apart; run backward, it comes before t - 1."""
+        reset = np.append(False, self.reset[::-1])[: len(self.reset)]
+        return self._replace(valid=self.valid[::-1], reset=reset)
+
+
+def loop(step):
+    """The run of a step."""
+
+    def run(params, carry, xs, marks=None):
+        ys = [None] * len(xs)
+        for t, x in enumerate(xs):
+            if marks is not None and marks.reset[t]:
+                carry = marks.initial
+            if marks is None or marks.valid[t]:
+                carry, ys[t] = step(params, carry, x)
+        return carry, padded(ys, lambda: step(params, carry, np.zeros_like(xs[0]))[1])
+
+    return run
+
+
+def padded(ys, like):
+    """Zeros where there is no output."""
+    return [np.zeros_like(like()) if y is None else y for y in ys]
+
+
+def reverse(run):
+    """The run from the last step to the first."""
+
+    def reversed_run(params, carry, xs, marks=None):
+        carry, ys = run(params, carry, xs[::-1], marks and marks.reversed())
+        return carry, ys[::-1]
+
+    return reversed_run
+
+
+def bidirectional(forward, backward, merge):
+    def run(params, carry, xs, marks=None):
+        after, outputs = {}, []
+        for name, one in (("forward", forward), ("backward", reverse(backward))):
+            after[name], ys = one(params[name], carry[name], xs, marks and marks.of(name))
+            outputs.append(ys)
+        merged = [merge(f, b) for f, b in zip(*outputs, strict=True)]
+        if marks is not None:
+            merged = [y * v for y, v in zip(merged, marks.valid, strict=True)]
+        return after, merged
+
+    return run
+
+
+def stack(*layers):
+    def run(params, carry, xs, marks=None):
+        after = []
+        for i, layer in enumerate(layers):
+            c, xs = layer(params[i], carry[i], xs, marks and marks.of(i))
+            after.append(c)
+        return tuple(after), xs
+
+    return run
+
+
+def residual(layer):
+    def run(params, carry, xs, marks=None):
+        carry, ys = layer(params, carry, xs, marks)
+        valid = np.ones(len(xs), bool) if marks is None else marks.valid
+        return carry, [x + y if v else y for x, y, v in zip(xs, ys, valid, strict=True)]
+
+    return run
+
+
+def learned_carry(layer):
+    def run(params, carry, xs, marks=None):
+        return layer(params["layer"], carry, xs, marks)
+
+    return run
+
+
+def leaky(step, rates, emitted):
+    def leaking(params, carry, x):
+        after, _ = step(params, carry, x)
+        carry = {k: rates[k] * carry[k] + (1 - rates[k]) * after[k] for k in carry}
+        return carry, carry[emitted]
+
+    return leaking
 
 
 def sigmoid(x):
@@ -13,15 +111,6 @@ def sigmoid(x):
 
 def relu(x):
     return np.maximum(x, 0.0)
-
-
-def unroll(step, params, carry, xs):
-    """Run `step` over axis 0 of xs; the final carry and the list of outputs."""
-    ys = []
-    for x in xs:
-        carry, y = step(params, carry, x)
-        ys.append(y)
-    return carry, ys
 
 
 def elman(activation):
@@ -92,14 +181,3 @@ def embedding(p, carry, x):
 
 def dense(p, carry, x):
     return carry, x @ p["w"] + p["b"]
-
-
-def stack(*steps):
-    def step(params, carry, x):
-        after = []
-        for layer, p, c in zip(steps, params, carry, strict=True):
-            c, x = layer(p, c, x)
-            after.append(c)
-        return tuple(after), x
-
-    return step

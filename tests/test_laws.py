@@ -17,10 +17,9 @@ from jax.flatten_util import ravel_pytree
 from jax.test_util import check_grads
 
 import rnn_jax as rnn
-from tests import reference
-from tests.cases import CASES, assert_close, every_case, plain
+from tests.cases import CASES, assert_close, every_case, every_mechanism, plain
 
-METHODS = [rnn.Scan(unroll=2), rnn.BPTT(), rnn.BPTT(chunk=1), rnn.BPTT(chunk=2)]
+METHODS = [rnn.Scan(unroll=2), rnn.BPTT(chunk=1), rnn.BPTT(chunk=2)]
 
 
 def scalar(case, method):
@@ -49,7 +48,7 @@ def differentiable(case):
 def test_values_are_those_of_the_equations(case, batch):
     params, xs = case.params(), case.xs(4, *batch)
     carry = case.carry(params, batch)
-    expected = reference.unroll(case.reference, plain(params), plain(carry), np.asarray(xs))
+    expected = case.reference(plain(params), plain(carry), np.asarray(xs))
 
     @jax.jit
     def values(*arguments):
@@ -62,7 +61,9 @@ def test_values_are_those_of_the_equations(case, batch):
 
 @every_case
 @pytest.mark.parametrize(
-    ("steps", "methods"), [(0, METHODS), (1, METHODS), (5, METHODS), (17, [rnn.BPTT()])], ids=str
+    ("steps", "methods"),
+    [(0, METHODS[1:]), (1, [rnn.BPTT()]), (5, METHODS), (17, [rnn.BPTT()])],
+    ids=str,
 )
 def test_every_method_gives_the_numbers_of_scan(case, steps, methods):
     params, xs = case.params(), case.xs(steps, 2)
@@ -81,13 +82,10 @@ def test_every_method_gives_the_numbers_of_scan(case, steps, methods):
         assert_close(outcome, expected)
 
 
-@pytest.mark.parametrize(
+@every_mechanism
+def test_second_derivatives_are_those_of_scan(case):
     # A rest that the chunk does not divide compiles to a second program of the same code.
-    ("case", "steps"),
-    [(case, 4) for case in CASES] + [(CASES[0], 5)],
-    ids=lambda value: getattr(value, "name", value),
-)
-def test_second_derivatives_are_those_of_scan(case, steps):
+    steps = 5 if case.name == "elman" else 4
     params, xs = case.params(), case.xs(steps)
     carry = case.carry(params)
     wrt = differentiable(case)
@@ -119,7 +117,7 @@ def test_second_derivatives_are_those_of_scan(case, steps):
         assert_close(product, expected @ direction)
 
 
-@every_case
+@every_mechanism
 @pytest.mark.parametrize("method", [rnn.Scan(), rnn.BPTT(chunk=2)], ids=str)
 def test_gradients_are_those_of_finite_differences(case, method):
     params, xs = case.params(), case.xs(5)
@@ -133,6 +131,9 @@ def test_gradients_are_those_of_finite_differences(case, method):
 
 @every_case
 def test_step_by_step_is_unroll(case):
+    if not isinstance(case.cell, rnn.Cell):
+        assert not hasattr(case.cell, "step")
+        return
     params, xs = case.params(), case.xs(5, 2)
     start = carry = case.carry(params, (2,))
     ys = []
@@ -145,6 +146,9 @@ def test_step_by_step_is_unroll(case):
 @every_case
 def test_project_and_readout_see_no_time(case):
     cell, params, xs = case.cell, case.params(), case.xs(4, 2)
+    if not isinstance(cell, rnn.Cell):
+        assert not hasattr(cell, "project")
+        return
     zs = cell.project(params, xs)
     carry = case.carry(params, (2,))
     _, hs = rnn.Scan()(cell, params, xs, carry)
@@ -167,7 +171,7 @@ def test_recur_sees_no_time(case):
         assert_close(a, cell.recur(params, carry, z), 1e-12)
 
 
-@every_case
+@every_mechanism
 def test_vmap_is_a_batch(case):
     params, xs = case.params(), case.xs(5, 3)
     carry = case.carry(params, (3,))
@@ -190,7 +194,7 @@ def test_vmap_is_a_batch(case):
         assert_close(at(i, mapped), alone)
 
 
-@every_case
+@every_mechanism
 def test_transformations_compose(case):
     """Rematerialised, and as the body of a scan over pieces of the sequence."""
     params, xs = case.params(), case.xs(6, 2)
@@ -199,6 +203,8 @@ def test_transformations_compose(case):
     wrt = differentiable(case)
     expected = jax.jit(jax.grad(run, wrt))(params, xs, carry)
     assert_close(jax.jit(jax.grad(jax.checkpoint(run), wrt))(params, xs, carry), expected)
+    if not isinstance(case.cell, rnn.Cell):
+        return  # what comes in a later piece is not known to an earlier one
 
     def in_pieces(params, xs, carry):
         def piece(carry, xs):
@@ -248,7 +254,7 @@ def test_no_dtype_is_promoted(case, dtype):
     assert {leaf.dtype for leaf in jax.tree.leaves((carry, ys, grads))} == {jnp.dtype(dtype)}
 
 
-@every_case
+@every_mechanism
 def test_low_precision_compute_with_float32_params(case):
     """The documented way: cast inside the loss, and the gradient arrives in float32."""
     params, xs = case.params(jnp.float32), case.xs(5, 2, dtype=jnp.float32)
@@ -278,9 +284,9 @@ def test_low_precision_compute_with_float32_params(case):
 def test_params_and_carry_can_be_donated(case):
     params = case.params()
     carry = case.cell.initial_carry(params, (2,))
-    step = jax.jit(lambda p, c, x: (p, *rnn.step(case.cell, p, c, x)), donate_argnums=(0, 1))
-    params, carry, _ = step(params, carry, case.xs(2))
-    step(params, carry, case.xs(2))
+    run = jax.jit(lambda p, c, xs: (p, *rnn.unroll(case.cell, p, xs, c)), donate_argnums=(0, 1))
+    params, carry, _ = run(params, carry, case.xs(1, 2))
+    run(params, carry, case.xs(1, 2))
 
 
 @every_case
@@ -289,7 +295,9 @@ def test_parameter_count_is_that_of_the_docstring(case):
     cell = case.cell
     doc = " ".join(type(cell).__doc__.split())
     if "Parameters: `" not in doc:
-        assert isinstance(cell, rnn.Stack) or not type(cell).__module__.startswith("rnn_jax")
+        assert not isinstance(cell, rnn.SizedCell) or not type(cell).__module__.startswith(
+            "rnn_jax"
+        )
         return
     formula = doc.split("Parameters: `")[1].split("`")[0]
     sizes = dataclasses.asdict(cell)
@@ -327,6 +335,6 @@ def test_drawn_shapes(case, steps, chunk, batch):
         return values, grads
 
     (last, ys), (grads, by_scan) = outcomes(params, xs, carry)
-    expected = reference.unroll(case.reference, plain(params), plain(carry), np.asarray(xs))
+    expected = case.reference(plain(params), plain(carry), np.asarray(xs))
     assert_close((last, list(ys)), expected, 1e-12)
     assert_close(grads, by_scan)

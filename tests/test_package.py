@@ -18,19 +18,24 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rnn_jax"
 
 # The house, from the ground up: each part, and the parts that it may import.
-BASE = ["errors", "cell"]
-CORE = [*BASE, "gates", "cells", "layers", "combinators", "methods", "checks", "unroll"]
+BASE = ["errors", "steps", "cell"]
+LOOPS = [*BASE, "wrapper", "marked", "methods"]
+CORE = [*LOOPS, "gates", "noise", "cells", "layers", "combinators", "checks", "unroll"]
 MAY_IMPORT = {
     "errors": [],
-    "cell": ["errors"],
+    "steps": [],
+    "cell": ["errors", "steps"],
+    "wrapper": BASE,
+    "marked": [*BASE, "wrapper"],
+    "methods": [*BASE, "wrapper", "marked"],
+    "noise": BASE,
     "gates": BASE,
     "cells": [*BASE, "gates"],
-    "layers": [*BASE, "gates"],
-    "combinators": BASE,
-    "methods": BASE,
+    "layers": [*BASE, "gates", "noise"],
+    "combinators": [*LOOPS, "noise"],
     "checks": BASE,
-    "unroll": [*BASE, "methods", "checks"],
-    "training": [*BASE, "methods", "checks", "unroll"],
+    "unroll": [*LOOPS, "checks"],
+    "training": [*LOOPS, "checks", "unroll"],
     "tasks": ["errors"],
     "analysis": [*CORE, "training"],
     "interop": CORE,

@@ -22,6 +22,8 @@ from jax.tree_util import Partial
 
 from rnn_jax.cell import Carry, Cell, Params, SplitCell, positive
 from rnn_jax.errors import DtypeError
+from rnn_jax.marked import marked
+from rnn_jax.steps import Steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,17 +50,17 @@ class BPTT:
         positive(chunk=self.chunk)
 
     def __call__(
-        self, cell: Cell, params: Params, xs: Any, carry: Carry
+        self, cell: Cell, params: Params, xs: Any, carry: Carry, steps: Steps = Steps()
     ) -> tuple[Carry, jax.Array]:
         """Run the loop, a chunk of steps at a time."""
         _check_differentiable(cell, carry)
+        cell, params, xs = marked(cell, params, xs, steps)
         if isinstance(cell, SplitCell):
-            carries = _carries(cell, self.chunk, params, carry, xs)
-            return _last(carry, carries), cell.emit(carries)
+            return _loop(cell, cell.emit, self.chunk, params, carry, xs)
         whole = _Whole(cell)
         start = whole.start(params, carry, xs)
-        carries = _carries(whole, self.chunk, params, start, xs)
-        return _last(start, carries).carry, carries.h
+        end, hs = _loop(whole, whole.emit, self.chunk, params, start, xs)
+        return end.carry, hs
 
 
 class _WholeCarry(NamedTuple):
@@ -90,6 +92,9 @@ class _Whole:
         del carry
         return a
 
+    def emit(self, carry: _WholeCarry) -> jax.Array:
+        return carry.h
+
     def linearize(
         self, carries: _WholeCarry, a: _WholeCarry, after: _WholeCarry
     ) -> Callable[[_WholeCarry, _WholeCarry], _WholeCarry]:
@@ -97,36 +102,47 @@ class _Whole:
         return Partial(self.update)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _carries(cell: SplitCell | _Whole, size: int, params: Params, start: Carry, xs: Any) -> Carry:
-    """The carry after every step, `(T, *batch, ...)`."""
+def _all(carry: Carry) -> Carry:
+    return carry
 
-    def chunk(carry: Carry, xs: Any) -> tuple[Carry, Carry]:
-        def step(carry: Carry, z: Any) -> tuple[Carry, Carry]:
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+def _loop(
+    cell: SplitCell | _Whole,
+    keep: Callable[[Carry], Any],
+    size: int,
+    params: Params,
+    start: Carry,
+    xs: Any,
+) -> tuple[Carry, Any]:
+    """The last carry, and of the carry after each step the part that `keep` selects."""
+
+    def chunk(carry: Carry, xs: Any) -> tuple[Carry, Any]:
+        def step(carry: Carry, z: Any) -> tuple[Carry, Any]:
             carry = cell.update(carry, cell.recur(params, carry, z))
-            return carry, carry
+            return carry, keep(carry)
 
         return lax.scan(step, carry, cell.project(params, xs))
 
     return _scan_chunks(chunk, size, start, xs)
 
 
-def _carries_tangent(
-    cell: SplitCell | _Whole, size: int, primals: tuple[Any, ...], tangents: tuple[Any, ...]
-) -> tuple[Carry, Carry]:
+def _loop_tangent(
+    cell: SplitCell | _Whole,
+    keep: Callable[[Carry], Any],
+    size: int,
+    primals: tuple[Any, ...],
+    tangents: tuple[Any, ...],
+) -> tuple[tuple[Carry, Any], tuple[Carry, Any]]:
     params, start, xs = primals
     d_params, d_start, d_xs = map(_moving, tangents)
-    d_start = jax.tree.map(
-        lambda d, c: jnp.zeros_like(c) if d is None else d,
-        d_start,
-        start,
-        is_leaf=lambda d: d is None,
-    )
-    carries = _carries(cell, size, params, start, xs)
+    d_start = jax.tree.map(lambda c, d: jnp.zeros_like(c) if d is None else d, start, d_start)
+    # Through `_loop` again, so that second derivatives see how the stored carries move.
+    end, carries = _loop(cell, _all, size, params, start, xs)
 
     # Without the checkpoint every chunk's preactivations would be stored after all.
     @functools.partial(jax.checkpoint, prevent_cse=False)
-    def chunk(state: tuple[Carry, Carry], steps: tuple[Any, ...]) -> tuple[Any, Carry]:
+    def chunk(state: tuple[Carry, Carry], steps: tuple[Any, ...]) -> tuple[Any, Any]:
         start, d_start = state
         xs, d_xs, after = steps
         before = jax.tree.map(lambda c, cs: jnp.concatenate([c[None], cs])[:-1], start, after)
@@ -139,36 +155,39 @@ def _carries_tangent(
         )
         update = cell.linearize(before, a, after)
 
-        def step(d_carry: Carry, at: tuple[Any, ...]) -> tuple[Carry, Carry]:
+        def step(d_carry: Carry, at: tuple[Any, ...]) -> tuple[Carry, Any]:
             update, carry, z, d_a = at
             _, d_recurred = jax.jvp(lambda c: cell.recur(params, c, z), (carry,), (d_carry,))
             d_carry = update(d_carry, jax.tree.map(jnp.add, d_a, d_recurred))
-            return d_carry, d_carry
+            return d_carry, keep(d_carry)
 
-        d_end, d_after = lax.scan(step, d_start, (update, before, zs, d_a))
-        return (_last(start, after), d_end), d_after
+        d_end, d_kept = lax.scan(step, d_start, (update, before, zs, d_a))
+        return (_last(start, after), d_end), d_kept
 
-    return carries, _scan_chunks(chunk, size, (start, d_start), (xs, d_xs, carries))
-
-
-_carries.defjvp(_carries_tangent, symbolic_zeros=True)
+    (_, d_end), d_kept = _scan_chunks(chunk, size, (start, d_start), (xs, d_xs, carries))
+    return (end, keep(carries)), (d_end, d_kept)
 
 
-def _scan_chunks(f: Callable[[Any, Any], tuple[Any, Any]], size: int, carry: Any, xs: Any) -> Any:
+_loop.defjvp(_loop_tangent, symbolic_zeros=True)
+
+
+def _scan_chunks(
+    f: Callable[[Any, Any], tuple[Any, Any]], size: int, carry: Any, xs: Any
+) -> tuple[Any, Any]:
     """`lax.scan` of an `f` that takes `size` steps at once, the last time perhaps fewer."""
     steps = jax.tree.leaves(xs)[0].shape[0]
     chunks, rest = divmod(steps, size)
     if not chunks:
-        return f(carry, xs)[1]
+        return f(carry, xs)
     whole = chunks * size
     carry, ys = lax.scan(
         f, carry, jax.tree.map(lambda x: x[:whole].reshape(chunks, size, *x.shape[1:]), xs)
     )
     ys = jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), ys)
     if rest:
-        _, tail = f(carry, jax.tree.map(lambda x: x[whole:], xs))
+        carry, tail = f(carry, jax.tree.map(lambda x: x[whole:], xs))
         ys = jax.tree.map(lambda y, t: jnp.concatenate([y, t]), ys, tail)
-    return ys
+    return carry, ys
 
 
 def _last(start: Carry, carries: Carry) -> Carry:
@@ -187,7 +206,7 @@ def _moving(tangents: Any) -> Any:
 
 def _jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
     """`jax.jvp` along the leaves that move; no work is done for the others."""
-    leaves, structure = jax.tree.flatten(primals)
+    leaves, structure = jax.tree.flatten(primals, is_leaf=lambda p: p is None)
     directions = jax.tree.leaves(tangents, is_leaf=lambda d: d is None)
     moving = [i for i, d in enumerate(directions) if d is not None]
 

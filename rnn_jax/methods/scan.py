@@ -7,6 +7,8 @@ import jax
 from jax import lax
 
 from rnn_jax.cell import Carry, Cell, Params, positive
+from rnn_jax.marked import marked
+from rnn_jax.steps import Steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +29,10 @@ class Scan:
         positive(unroll=self.unroll)
 
     def __call__(
-        self, cell: Cell, params: Params, xs: Any, carry: Carry
+        self, cell: Cell, params: Params, xs: Any, carry: Carry, steps: Steps = Steps()
     ) -> tuple[Carry, jax.Array]:
         """Project all steps, then step through them."""
+        cell, params, xs = marked(cell, params, xs, steps)
 
         def step(carry: Carry, z: Any) -> tuple[Carry, jax.Array]:
             return cell.step(params, carry, z)

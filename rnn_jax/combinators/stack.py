@@ -1,25 +1,28 @@
-"""Cells made of cells."""
+"""Layers one upon the other."""
 
 import dataclasses
-from typing import Any
+import itertools
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.cell import Carry, Cell, Input, Method, Params
+from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params
+from rnn_jax.combinators.fit import check_layer, describe, fits, output
 from rnn_jax.errors import ArgumentError
+from rnn_jax.steps import Steps
 
 
 @dataclasses.dataclass(frozen=True)
-class Stack(Cell):
-    """Cells one upon the other; each reads what the one below emits. Made by `stack`.
+class LayerStack(Layer):
+    """Layers one upon the other; each reads what the one below emits. Made by `stack`.
 
     Params and carry are tuples, one entry a layer. Unrolled layer by layer, so that each
-    layer's `project` is one matmul over all steps; stepped through all layers at once.
+    layer's `project` is one matmul over all steps.
     """
 
-    layers: tuple[Cell, ...]
+    layers: tuple[Any, ...]
     """From the input up."""
 
     @property
@@ -41,6 +44,26 @@ class Stack(Cell):
             for layer, p in zip(self.layers, params, strict=True)
         )
 
+    def unroll(
+        self,
+        params: tuple[Params, ...],
+        xs: Any,
+        carry: tuple[Carry, ...],
+        steps: Steps,
+        method: Method,
+    ) -> tuple[tuple[Carry, ...], jax.Array]:
+        """All steps of a layer before the next layer begins."""
+        after = []
+        for index, (layer, p, c) in enumerate(zip(self.layers, params, carry, strict=True)):
+            c, xs = layer.unroll(p, xs, c, steps.member(index), method)
+            after.append(c)
+        return tuple(after), xs
+
+
+@dataclasses.dataclass(frozen=True)
+class Stack(LayerStack, Cell):
+    """A stack of cells, which is a cell: it can also step, through all layers at once."""
+
     def project(self, params: tuple[Params, ...], xs: Any) -> tuple[Any, Any]:
         """The lowest layer's z, and the inputs that its `readout` may ask for."""
         return xs, self.layers[0].project(params[0], xs)
@@ -58,19 +81,12 @@ class Stack(Cell):
             after.append(c)
         return tuple(after), x
 
-    def unroll(
-        self, params: tuple[Params, ...], xs: Any, carry: tuple[Carry, ...], method: Method
-    ) -> tuple[tuple[Carry, ...], jax.Array]:
-        """All steps of a layer before the next layer begins."""
-        after = []
-        for layer, p, c in zip(self.layers, params, carry, strict=True):
-            c, xs = layer.unroll(p, xs, c, method)
-            after.append(c)
-        return tuple(after), xs
 
-
-def stack(*layers: Cell) -> Stack:
+def stack(*layers: Layer) -> Stack:
     """A stack of cells, from the input up, is a cell.
+
+    With a layer among them that has no single step, such as a `bidirectional` one, the stack has
+    none either: it is a `LayerStack`.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> model = rnn.stack(rnn.Embedding(10, 4), rnn.GRU(4, 8), rnn.Dense(8, 10))
@@ -79,41 +95,19 @@ def stack(*layers: Cell) -> Stack:
     >>> logits.shape
     (7, 2, 10)
 
-    Raises `ArgumentError` where there is no layer, where one is not a cell, and where a layer
+    Raises `ArgumentError` where there is no layer, where one is not a layer, and where a layer
     does not fit on the one below.
     """
     if not layers:
         raise ArgumentError("stack() needs at least one layer.")
     for index, layer in enumerate(layers):
-        if not isinstance(layer, Cell):
-            raise ArgumentError(f"stack: layer {index} is {layer!r}, which is not a rnn_jax.Cell.")
-    model = Stack(layers)
-    _check_fit(model)
-    return model
-
-
-def _check_fit(model: Stack) -> None:
-    """Follow the shape of one step from layer to layer."""
-    first = model.layers[0].input
-    dtype = jnp.int32 if first.kind is jnp.integer else jnp.float32
-    x = jax.ShapeDtypeStruct(first.shape, dtype)
-    for index, layer in enumerate(model.layers):
-        wanted = layer.input
-        if x.shape != wanted.shape or not jnp.issubdtype(x.dtype, wanted.kind):
+        check_layer(f"stack: layer {index}", layer)
+    for index, (below, layer) in enumerate(itertools.pairwise(layers), start=1):
+        emitted = output(below)
+        if not fits(emitted, layer.input):
             raise ArgumentError(
-                f"stack: layer {index}, {layer!r}, reads {_describe(wanted.shape, wanted.kind)} a "
-                f"step, but layer {index - 1}, {model.layers[index - 1]!r}, emits "
-                f"{_describe(x.shape, x.dtype)}."
+                f"stack: layer {index}, {layer!r}, reads {describe(layer.input)} a step, but layer "
+                f"{index - 1}, {below!r}, emits {describe(emitted)}."
             )
-        x = jax.eval_shape(lambda x, layer=layer: _one_step(layer, x), x)
-
-
-def _one_step(layer: Cell, x: Any) -> jax.Array:
-    params = layer.init(jax.random.key(0))
-    _, h = layer.step(params, layer.initial_carry(params), layer.project(params, x))
-    return layer.readout(params, h, x)
-
-
-def _describe(shape: tuple[int, ...], kind: Any) -> str:
-    name = getattr(kind, "name", None) or kind.__name__
-    return f"{shape} of {name}"
+    kind = Stack if all(isinstance(layer, Cell) for layer in layers) else LayerStack
+    return cast(Stack, kind(layers))

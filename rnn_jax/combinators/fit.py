@@ -1,0 +1,41 @@
+"""Whether layers fit together, found out from shapes alone before anything runs."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from rnn_jax.cell import Input, Layer
+from rnn_jax.errors import ArgumentError
+from rnn_jax.methods.scan import Scan
+from rnn_jax.steps import Steps
+
+
+def check_layer(place: str, layer: Any, kind: type = Layer) -> None:
+    """Raise `ArgumentError` for what is not a layer, or not one of the `kind` asked for."""
+    if not isinstance(layer, kind):
+        raise ArgumentError(f"{place} is {layer!r}, which is not a rnn_jax.{kind.__name__}.")
+
+
+def output(layer: Layer) -> Input:
+    """What the layer emits at one step: its shape without batch axes, and its dtype."""
+    shape, kind = layer.input
+    dtype = jnp.int32 if kind is jnp.integer else jnp.float32
+
+    def run(key: jax.Array, xs: Any) -> jax.Array:
+        params = layer.init(key)
+        carry = layer.initial_carry(params)
+        return layer.unroll(params, xs, carry, Steps(key=key), Scan())[1]
+
+    ys = jax.eval_shape(run, jax.random.key(0), jax.ShapeDtypeStruct((1, *shape), dtype))
+    return Input(ys.shape[1:], ys.dtype)
+
+
+def fits(emitted: Input, wanted: Input) -> bool:
+    """Whether one layer can read what another emits."""
+    return emitted.shape == wanted.shape and jnp.issubdtype(emitted.kind, wanted.kind)
+
+
+def describe(what: Input) -> str:
+    """`(3,) of float32`."""
+    return f"{what.shape} of {getattr(what.kind, 'name', None) or what.kind.__name__}"

@@ -1,0 +1,66 @@
+"""An affine map of each step."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from rnn_jax.cell import Input, positive
+from rnn_jax.gates import Initializer, glorot, zeros
+from rnn_jax.layers.memoryless import Memoryless
+
+
+class DenseParams(NamedTuple):
+    """`D * features + features` numbers."""
+
+    w: jax.Array
+    """`(input_size, features)`."""
+    b: jax.Array
+    """`(features,)`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Dense(Memoryless):
+    """An affine map of each step: `y_t = x_t @ w + b`, all steps in one matmul.
+
+    Shapes: x `(*batch, D)`, y `(*batch, features)`. Parameters: `D * features + features`.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
+    >>> layer = rnn.Dense(input_size=3, features=2)
+    >>> rnn.unroll(layer, layer.init(jax.random.key(0)), jnp.ones((7, 3)))[1].shape
+    (7, 2)
+
+    Raises `ArgumentError` for a size that is not a positive integer.
+    """
+
+    input_size: int
+    """D."""
+    features: int
+    """How many numbers come out."""
+    weight_init: Initializer = glorot
+    """Draws `w`."""
+    bias_init: Initializer = zeros
+    """Draws `b`."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that make no map."""
+        positive(input_size=self.input_size, features=self.features)
+
+    @property
+    def input(self) -> Input:
+        """`(D,)` numbers a step."""
+        return Input((self.input_size,), jnp.floating)
+
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> DenseParams:
+        """Draw the matrix and the bias."""
+        k_w, k_b = jax.random.split(key)
+        return DenseParams(
+            w=self.weight_init(k_w, (self.input_size, self.features), dtype),
+            b=self.bias_init(k_b, (self.features,), dtype),
+        )
+
+    def project(self, params: DenseParams, xs: jax.Array) -> jax.Array:
+        """`x @ w + b`."""
+        return xs @ params.w + params.b

@@ -1,0 +1,64 @@
+"""A vector for each token."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from rnn_jax.cell import Input, positive
+from rnn_jax.gates import Initializer
+from rnn_jax.layers.memoryless import Memoryless
+
+# One object for all, for layers are compared by their settings.
+standard_normal = jax.nn.initializers.normal(1.0)
+
+
+class EmbeddingParams(NamedTuple):
+    """`vocabulary_size * features` numbers."""
+
+    w: jax.Array
+    """`(vocabulary_size, features)`: one row a token."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedding(Memoryless):
+    """A table of vectors: `y_t = w[x_t]`.
+
+    Shapes: x `(*batch)` of an integer dtype, y `(*batch, features)`. Parameters:
+    `vocabulary_size * features`. A token outside `[0, vocabulary_size)` gives NaN, for under jit
+    nothing can be raised and the nearest row would be a silent lie. Source: Bengio et al., A
+    neural probabilistic language model, JMLR 3, 2003.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
+    >>> layer = rnn.Embedding(vocabulary_size=10, features=4)
+    >>> rnn.unroll(layer, layer.init(jax.random.key(0)), jnp.array([1, 9, 1]))[1].shape
+    (3, 4)
+
+    Raises `ArgumentError` for a size that is not a positive integer.
+    """
+
+    vocabulary_size: int
+    """How many tokens there are."""
+    features: int
+    """How long a token's vector is."""
+    weight_init: Initializer = standard_normal
+    """Draws `w`."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that make no table."""
+        positive(vocabulary_size=self.vocabulary_size, features=self.features)
+
+    @property
+    def input(self) -> Input:
+        """One token a step."""
+        return Input((), jnp.integer)
+
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> EmbeddingParams:
+        """Draw the table."""
+        return EmbeddingParams(self.weight_init(key, (self.vocabulary_size, self.features), dtype))
+
+    def project(self, params: EmbeddingParams, xs: jax.Array) -> jax.Array:
+        """Look up."""
+        return params.w.at[xs].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)

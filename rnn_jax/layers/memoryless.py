@@ -1,0 +1,37 @@
+"""A layer without memory: a cell with an empty carry whose work is all `project`."""
+
+import abc
+from typing import Any, final
+
+import jax
+
+from rnn_jax.cell import Cell, Method, Params
+from rnn_jax.steps import Steps
+
+
+class Memoryless(Cell):
+    """A cell with nothing to remember: no loop runs, `project` does all steps at once."""
+
+    @abc.abstractmethod
+    def project(self, params: Params, xs: Any) -> jax.Array:
+        """The layer itself, for any leading axes."""
+
+    @final
+    def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = ()) -> tuple[()]:
+        """Nothing."""
+        del params, batch_shape
+        return ()
+
+    @final
+    def step(self, params: Params, carry: tuple[()], z: jax.Array) -> tuple[tuple[()], jax.Array]:
+        """Nothing happens in time."""
+        del params
+        return carry, z
+
+    @final
+    def unroll(
+        self, params: Params, xs: Any, carry: tuple[()], steps: Steps, method: Method
+    ) -> tuple[tuple[()], jax.Array]:
+        """All steps at once, whatever the method."""
+        del method
+        return carry, steps.blank(self.project(*self.draw(params, xs, steps)))

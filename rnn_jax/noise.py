@@ -1,0 +1,54 @@
+"""Noise, drawn before time: a random layer reads it like an input."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnn_jax.errors import ArgumentError
+from rnn_jax.steps import Steps
+
+
+class Noisy(NamedTuple):
+    """Inputs, or params, with what was drawn for them."""
+
+    value: Any
+    noise: Any
+
+
+def is_rate(**rates: float) -> None:
+    """Raise `ArgumentError` for a rate outside `[0, 1)`."""
+    for name, rate in rates.items():
+        number = isinstance(rate, int | float) and not isinstance(rate, bool)
+        if not number or not 0 <= rate < 1:
+            raise ArgumentError(f"{name} must be a number in [0, 1), got {rate!r}.")
+
+
+def needs_key(layer: Any, key: Any) -> jax.Array:
+    """The key, which a random layer cannot do without."""
+    if key is None:
+        raise ArgumentError(
+            f"{layer!r} is random and needs a key: pass key=jax.random.key(...) to unroll or step; "
+            "for evaluation model.deterministic() takes the same params."
+        )
+    return key
+
+
+def survivors(key: jax.Array, rate: float, shape: tuple[int, ...]) -> jax.Array:
+    """Which units survive a dropout of `rate`."""
+    return jax.random.bernoulli(key, 1 - rate, shape)
+
+
+def survivors_by_step(layer: Any, steps: Steps, rate: float, shape: tuple[int, ...]) -> jax.Array:
+    """The same for `shape` `(T, ...)`, each step from a key of its own."""
+    key = needs_key(layer, steps.key)
+
+    def one(t: jax.Array) -> jax.Array:
+        return survivors(jax.random.fold_in(key, t), rate, shape[1:])
+
+    return jax.vmap(one)(steps.first + jnp.arange(shape[0]))
+
+
+def drop(survive: jax.Array, x: jax.Array, rate: float) -> jax.Array:
+    """Zero what does not survive, and raise the rest so that the mean stays."""
+    return jnp.where(survive, x / (1 - rate), jnp.zeros_like(x))

@@ -1,0 +1,74 @@
+"""Layers that are another one but for what a subclass says."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SplitCell
+from rnn_jax.steps import Steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Wrapper(Layer):
+    """Does in all things as the layer inside."""
+
+    layer: Any
+    """The layer inside."""
+
+    @property
+    def input(self) -> Input:
+        """What the layer inside reads."""
+        return self.layer.input
+
+    def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Params:
+        """The params of the layer inside."""
+        return self.layer.init(key, dtype)
+
+    def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = ()) -> Carry:
+        """The initial carry of the layer inside."""
+        return self.layer.initial_carry(params, batch_shape)
+
+    def unroll(
+        self, params: Params, xs: Any, carry: Carry, steps: Steps, method: Method
+    ) -> tuple[Carry, jax.Array]:
+        """As the layer inside."""
+        return self.layer.unroll(params, xs, carry, steps, method)
+
+
+@dataclasses.dataclass(frozen=True)
+class WrappedCell(Wrapper, Cell):
+    """Does in all things as the cell inside, and leaves the way through time to it."""
+
+    def project(self, params: Params, xs: Any) -> Any:
+        return self.layer.project(params, xs)
+
+    def step(self, params: Params, carry: Carry, z: Any) -> tuple[Carry, jax.Array]:
+        return self.layer.step(params, carry, z)
+
+    def readout(self, params: Params, hs: jax.Array, xs: Any) -> jax.Array:
+        return self.layer.readout(params, hs, xs)
+
+
+@dataclasses.dataclass(frozen=True)
+class WrappedSplitCell(Wrapper, SplitCell):
+    """A cell of its own, whose functions are those of the split cell inside."""
+
+    def project(self, params: Params, xs: Any) -> Any:
+        return self.layer.project(params, xs)
+
+    def recur(self, params: Params, carry: Carry, z: Any) -> Any:
+        return self.layer.recur(params, carry, z)
+
+    def update(self, carry: Carry, a: Any) -> Carry:
+        return self.layer.update(carry, a)
+
+    def emit(self, carry: Carry) -> jax.Array:
+        return self.layer.emit(carry)
+
+    def readout(self, params: Params, hs: jax.Array, xs: Any) -> jax.Array:
+        return self.layer.readout(params, hs, xs)
+
+    unroll = SplitCell.unroll
