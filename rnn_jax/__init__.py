@@ -32,6 +32,7 @@ from rnn_jax.layers.memoryless import Memoryless
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.scan import Scan
 from rnn_jax.steps import Steps
+from rnn_jax.streaming import ExportedCell, export, stream
 from rnn_jax.training import Metrics, TrainState, TruncatedBPTT, truncated_bptt, windows
 from rnn_jax.unroll import step, unroll
 
@@ -58,6 +59,7 @@ __all__ = [
     "ElmanParams",
     "Embedding",
     "EmbeddingParams",
+    "ExportedCell",
     "GRUCarry",
     "GRUParams",
     "Input",
@@ -96,11 +98,13 @@ __all__ = [
     "analysis",
     "bidirectional",
     "concatenate",
+    "export",
     "leaky",
     "learned_carry",
     "residual",
     "stack",
     "step",
+    "stream",
     "truncated_bptt",
     "unroll",
     "variational",

@@ -15,10 +15,14 @@ from rnn_jax.cell import Carry, Layer, Params
 from rnn_jax.errors import ArgumentError, DtypeError, ShapeError, StructureError
 
 
-def check_params(layer: Layer, params: Params) -> jnp.dtype:
-    """The one dtype of all params; raises where they are not params of `layer`."""
-    if not jax.tree.leaves(params):
-        return jnp.dtype(jnp.float32)
+def check_params(layer: Layer, params: Params, xs: Any) -> jnp.dtype:
+    """The one dtype of all params; raises where they are not params of `layer`.
+
+    A layer without params, such as `Dropout`, takes that of floating inputs.
+    """
+    if not jax.tree.leaves(params) and not jax.tree.leaves(_params(layer)):
+        dtype = _dtype(xs) if hasattr(xs, "dtype") else jnp.dtype(jnp.float32)
+        return dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.dtype(jnp.float32)
     expected = _params(layer)
     advice = "make params by cell.init(key)"
     _check_structure(layer, "params", expected, params, advice)

@@ -33,7 +33,7 @@ class Metrics(NamedTuple):
     """What one update tells."""
 
     loss: jax.Array
-    """Mean over the steps that the window counts."""
+    """Mean over the steps that the window counts: those that are new and happen."""
     grad_norm: jax.Array
     """Global norm of the gradient, as it came, before the optimiser clips it."""
 
@@ -43,8 +43,9 @@ class TruncatedBPTT(NamedTuple):
 
     init: Callable[[Params, tuple[int, ...]], TrainState]
     """`(params, batch_shape) -> TrainState`, at the start of a stream."""
-    update: Callable[[TrainState, Any, Any], tuple[TrainState, Metrics]]
-    """`(state, xs, targets) -> (state, metrics)`: one window; yours to jit."""
+    update: Callable[..., tuple[TrainState, Metrics]]
+    """`(state, xs, targets, *, mask=None, reset=None, key=None) -> (state, metrics)`: one window,
+    with gaps, beginnings and noise as in `unroll`; yours to jit."""
     restart: Callable[[TrainState], TrainState]
     """`state -> state` before the first window of another stream; params and optimiser stay."""
 
@@ -101,7 +102,15 @@ def truncated_bptt(
         carry = layer.initial_carry(params, batch_shape)
         return TrainState(params, optimizer.init(params), carry, jnp.zeros((), jnp.int32))
 
-    def update(state: TrainState, xs: Any, targets: Any) -> tuple[TrainState, Metrics]:
+    def update(
+        state: TrainState,
+        xs: Any,
+        targets: Any,
+        *,
+        mask: jax.Array | None = None,
+        reset: jax.Array | None = None,
+        key: jax.Array | None = None,
+    ) -> tuple[TrainState, Metrics]:
         _check_length(xs, window)
         fresh = state.position == 0
         batch_shape = xs.shape[1 : xs.ndim - len(layer.input.shape)]
@@ -114,14 +123,32 @@ def truncated_bptt(
                 layer.initial_carry(params, batch_shape),
                 state.carry,
             )
-            carry, ys = unroll(layer, params, xs[:stride], carry, method=method)
+
+            def part(start: int, end: int, carry: Carry) -> tuple[Carry, jax.Array]:
+                gaps, beginnings = (None if m is None else m[start:end] for m in (mask, reset))
+                return unroll(
+                    layer,
+                    params,
+                    xs[start:end],
+                    carry,
+                    mask=gaps,
+                    reset=beginnings,
+                    key=key,
+                    t=start,
+                    method=method,
+                )
+
+            carry, ys = part(0, stride, carry)
             if stride < window:
-                _, rest = unroll(layer, params, xs[stride:], carry, method=method)
+                _, rest = part(stride, window, carry)
                 ys = jnp.concatenate([ys, rest])
             losses = loss(ys, targets)
             _check_losses(losses, window)
-            by_step = losses.reshape(window, -1).mean(axis=1)
-            return jnp.mean(by_step, where=counted), carry
+            counts = counted.reshape(window, *[1] * (losses.ndim - 1))
+            counts = jnp.broadcast_to(counts if mask is None else counts & mask, losses.shape)
+            # A window in which nothing happens has a loss of 0, not 0/0.
+            total = jnp.maximum(1, jnp.sum(counts)).astype(losses.dtype)
+            return jnp.sum(losses, where=counts) / total, carry
 
         (value, carry), grads = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)

@@ -25,6 +25,7 @@ def unroll(
     reset: Any = None,
     reverse: bool = False,
     key: jax.Array | None = None,
+    t: Any = 0,
     method: Method = BPTT(),
 ) -> tuple[Carry, jax.Array]:
     """Run `cell` over all steps of `xs`: the final carry, and what each step emits.
@@ -46,8 +47,9 @@ def unroll(
         becomes `cell.initial_carry`, by selection. Run backward, nothing passes the mark either.
       reverse: Run from the last step to the first. Outputs stay with their inputs, and the final
         carry is that of the first step.
-      key: For a cell with noise, such as `Dropout`. Step t draws from `fold_in(key, t)`, what is
-        drawn once for all steps from the key itself.
+      key: For a cell with noise, such as `Dropout`. What is drawn at a step comes from the key
+        and the number of the step, what is drawn once for all steps from the key alone.
+      t: The number of the first step, where `xs` is a later part of a run with one key.
       method: How to go through time, as a value: `BPTT()`, the default, or `Scan()`.
 
     Returns:
@@ -72,7 +74,7 @@ def unroll(
     lengths, mask, reset = check_steps(cell, len(xs), batch_shape, lengths, mask, reset)
     valid, carry = _valid(len(xs), carry, lengths, mask)
     initial = None if reset is None else cell.initial_carry(params, batch_shape)
-    steps = Steps(valid, reset, initial, key)
+    steps = Steps(valid, reset, initial, key, first=t)
     # Once, for all layers: what they emit where no step happens is zero.
     xs = steps.blank(xs)
     if not reverse:
@@ -147,7 +149,7 @@ def _checked(
     cell: Layer, params: Params, xs: Any, carry: Carry | None, name: str, axes: int
 ) -> tuple[Params, Any, Carry, tuple[int, ...]]:
     """Arrays of JAX, for NumPy's would compute by NumPy's rules, and the batch axes."""
-    dtype = check_params(cell, params)
+    dtype = check_params(cell, params, xs)
     batch_shape = check_input(cell, name, xs, dtype, axes)
     params, xs = jax.tree.map(jnp.asarray, (params, xs))
     if carry is None:

@@ -71,4 +71,7 @@ class WrappedSplitCell(Wrapper, SplitCell):
     def readout(self, params: Params, hs: jax.Array, xs: Any) -> jax.Array:
         return self.layer.readout(params, hs, xs)
 
+    def draw(self, params: Params, xs: Any, steps: Steps) -> tuple[Params, Any]:
+        return self.layer.draw(params, xs, steps)
+
     unroll = SplitCell.unroll

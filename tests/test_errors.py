@@ -17,6 +17,23 @@ XS = jnp.ones((7, 2, 3), jnp.float32)
 MODEL = rnn.stack(rnn.Embedding(9, 4), rnn.GRU(4, 5))
 TOKENS = jnp.zeros((7, 2), jnp.int32)
 
+NOISY = rnn.stack(CELL, rnn.residual(rnn.Dropout(5, 0.5)))
+BOTH_WAYS = rnn.stack(CELL, rnn.bidirectional(rnn.GRU(5, 2), rnn.GRU(5, 2)))
+
+
+class TokenCell(rnn.Elman):
+    """A cell that reads tokens by itself."""
+
+    @property
+    def input(self):
+        return rnn.Input((), jnp.integer)
+
+    def project(self, params, xs):
+        return params.w_xh[xs] + params.b_h
+
+
+TOKEN_CELL = TokenCell(3, 5)
+
 MISTAKES = {
     "input size": (
         lambda: rnn.unroll(CELL, PARAMS, XS[..., :2]),
@@ -122,7 +139,7 @@ MISTAKES = {
     "stack of something else": (
         lambda: rnn.stack(CELL, jnp.tanh),
         rnn.ArgumentError,
-        r"layer 1 is .*tanh.*not a rnn_jax.Cell",
+        r"layer 1 is .*tanh.*not a rnn_jax.Layer",
     ),
     "embedding of vectors": (
         lambda: rnn.stack(rnn.Elman(3, 5), rnn.Embedding(5, 2)),
@@ -164,6 +181,117 @@ MISTAKES = {
         lambda: update(CELL, lambda ys, targets: jnp.mean(ys))(XS),
         rnn.ShapeError,
         r"one number a step, \(7, \*batch\), got shape \(\); do not take its mean",
+    ),
+    "a length over T": (
+        lambda: rnn.unroll(CELL, PARAMS, XS, lengths=jnp.array([7, 8])),
+        rnn.ArgumentError,
+        r"Elman\(.*lengths\[1\] is 8, but xs has 7 steps; a length is from 0 to 7",
+    ),
+    "a negative length": (
+        lambda: rnn.unroll(CELL, PARAMS, XS[:, 0], lengths=-1),
+        rnn.ArgumentError,
+        r"Elman\(.*lengths is -1, but xs has 7 steps",
+    ),
+    "lengths of another batch": (
+        lambda: rnn.unroll(CELL, PARAMS, XS, lengths=jnp.array([7, 7, 7])),
+        rnn.ShapeError,
+        r"lengths must have shape \(\*batch\) = \(2,\), got \(3,\)",
+    ),
+    "lengths of a half": (
+        lambda: rnn.unroll(CELL, PARAMS, XS, lengths=jnp.array([0.5, 1.0])),
+        rnn.DtypeError,
+        r"lengths must be integer, got float64; lengths.astype",
+    ),
+    "a mask with batch first": (
+        lambda: rnn.unroll(CELL, PARAMS, XS, mask=jnp.ones((2, 7), bool)),
+        rnn.ShapeError,
+        r"mask must have shape \(T, \*batch\) = \(7, 2\), got \(2, 7\)",
+    ),
+    "a mask of ones": (
+        lambda: rnn.unroll(CELL, PARAMS, XS, mask=jnp.ones((7, 2), jnp.float32)),
+        rnn.DtypeError,
+        r"mask must be bool, got float32; mask.astype",
+    ),
+    "a reset for the whole batch": (
+        lambda: rnn.unroll(CELL, PARAMS, XS, reset=jnp.ones(7, bool)),
+        rnn.ShapeError,
+        r"reset must have shape \(T, \*batch\) = \(7, 2\), got \(7,\)",
+    ),
+    "a reset of integers": (
+        lambda: rnn.unroll(CELL, PARAMS, XS, reset=jnp.ones((7, 2), jnp.int32)),
+        rnn.DtypeError,
+        "reset must be bool, got int32",
+    ),
+    "dropout without a key": (
+        lambda: rnn.unroll(NOISY, NOISY.init(KEY), XS),
+        rnn.ArgumentError,
+        r"Stack\(.*layers\[1\]\.layer, Dropout\(features=5, rate=0.5\), is random and needs a key.*"
+        r"deterministic\(\)",
+    ),
+    "a noisy step without a key": (
+        lambda: rnn.step(NOISY, NOISY.init(KEY), None, XS[0]),
+        rnn.ArgumentError,
+        r"layers\[1\]\.layer, Dropout.*needs a key",
+    ),
+    "a noisy cell run by hand": (
+        lambda: rnn.Dropout(5, 0.5).project((), XS[0]),
+        rnn.ArgumentError,
+        r"Dropout\(features=5, rate=0.5\) is random and needs a key",
+    ),
+    "several keys": (
+        lambda: rnn.unroll(CELL, PARAMS, XS, key=jax.random.split(KEY, 3)),
+        rnn.StructureError,
+        r"key must be one key.*got key<fry> of shape \(3,\)",
+    ),
+    "a seed for a key": (
+        lambda: rnn.unroll(CELL, PARAMS, XS, key=0),
+        rnn.StructureError,
+        r"key must be one key, made by jax.random.key\(seed\), got int",
+    ),
+    "a step into the future": (
+        lambda: rnn.step(BOTH_WAYS, BOTH_WAYS.init(KEY), None, XS[0]),
+        rnn.StructureError,
+        r"step: LayerStack\(.*Bidirectional\(.*has no single step.*unroll runs it",
+    ),
+    "a rate of one": (
+        lambda: rnn.Dropout(5, 1.0),
+        rnn.ArgumentError,
+        r"rate must be a number in \[0, 1\), got 1.0",
+    ),
+    "a rate of a carry of another cell": (
+        lambda: rnn.zoneout(CELL, rnn.LSTMCarry(0.5, 0.5)),
+        rnn.ArgumentError,
+        r"rate must be a number or of the form of the carry, ElmanCarry\(h\), got LSTMCarry",
+    ),
+    "zoneout of a cell that does not split": (
+        lambda: rnn.zoneout(MODEL, 0.5),
+        rnn.ArgumentError,
+        r"zoneout: the cell is Stack\(.*not a rnn_jax.SplitCell",
+    ),
+    "dropped tokens": (
+        lambda: rnn.variational(TOKEN_CELL, 0.5, 0.5),
+        rnn.ArgumentError,
+        r"variational: .*reads integers, which cannot be dropped",
+    ),
+    "residual of another size": (
+        lambda: rnn.residual(CELL),
+        rnn.ArgumentError,
+        r"residual: Elman\(.*reads \(3,\) of floating a step but emits \(5,\) of float32",
+    ),
+    "two directions of two inputs": (
+        lambda: rnn.bidirectional(CELL, rnn.GRU(4, 5)),
+        rnn.ArgumentError,
+        r"forward, Elman\(.*reads \(3,\).*backward, GRU\(.*reads \(4,\)",
+    ),
+    "a merge of unlike outputs": (
+        lambda: rnn.bidirectional(CELL, rnn.GRU(3, 6), jnp.add),
+        rnn.ArgumentError,
+        r"merge, .*add.*cannot take .*\(5,\) of float32 and \(6,\) of float32",
+    ),
+    "a function as a layer": (
+        lambda: rnn.learned_carry(jnp.tanh),
+        rnn.ArgumentError,
+        r"learned_carry: the layer is .*tanh.*not a rnn_jax.Layer",
     ),
 }
 

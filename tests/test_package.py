@@ -35,11 +35,12 @@ MAY_IMPORT = {
     "combinators": [*LOOPS, "noise"],
     "checks": BASE,
     "unroll": [*LOOPS, "checks"],
+    "streaming": [*LOOPS, "checks", "unroll"],
     "training": [*LOOPS, "checks", "unroll"],
     "tasks": ["errors"],
     "analysis": [*CORE, "training"],
     "interop": CORE,
-    "__init__": [*CORE, "training", "tasks", "analysis"],
+    "__init__": [*CORE, "streaming", "training", "tasks", "analysis"],
     "language": [*CORE, "training", "analysis", "__init__"],  # a user of the library, as any
     "__main__": ["errors", "language", "__init__"],
 }

@@ -33,12 +33,14 @@ class Variational(WrappedSplitCell):
 
     def draw(self, params: Params, xs: Any, steps: Steps) -> tuple[Noisy, Any]:
         """Two masks a sequence: one is applied here, to all inputs, the other in `recur`."""
-        key = needs_key(self, steps.key)
+        key, inner = jax.random.split(needs_key(self, steps.key))
         batch_shape = xs.shape[1 : xs.ndim - len(self.input.shape)]
+        carry = self.initial_carry(params, batch_shape)
         if self.inputs:
             mask = survivors(jax.random.fold_in(key, 0), self.inputs, xs.shape[1:])
             xs = drop(mask[None], xs, self.inputs)
-        leaves, structure = jax.tree.flatten(self.initial_carry(params, batch_shape))
+        params, xs = self.layer.draw(params, xs, steps._replace(key=inner))
+        leaves, structure = jax.tree.flatten(carry)
         masks = [
             survivors(jax.random.fold_in(key, 1 + index), self.state, leaf.shape)
             for index, leaf in enumerate(leaves)

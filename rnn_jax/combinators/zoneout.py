@@ -55,16 +55,17 @@ class Zoneout(WrappedSplitCell):
         carry = jax.eval_shape(lambda: self.initial_carry(params, batch_shape))
         leaves, structure = jax.tree.flatten(carry)
         rates = jax.tree.leaves(_spread(self.rate, carry))
-        key = needs_key(self, steps.key)
+        key, inner = jax.random.split(needs_key(self, steps.key))
         masks = [
             survivors_by_step(
                 self,
                 steps._replace(key=jax.random.fold_in(key, index)),
                 rate,
-                (xs.shape[0], *leaf.shape),
+                (len(xs), *leaf.shape),
             )
             for index, (leaf, rate) in enumerate(zip(leaves, rates, strict=True))
         ]
+        params, xs = self.layer.draw(params, xs, steps._replace(key=inner))
         return params, Noisy(xs, jax.tree.unflatten(structure, masks))
 
     def project(self, params: Params, xs: Any) -> Noisy:
