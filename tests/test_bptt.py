@@ -157,3 +157,46 @@ def test_restart_forgets_the_stream_and_nothing_else(network):
     _, other = trainer.update(used._replace(params=params), xs[:3], targets[:3])
     assert same.loss == first.loss != other.loss
     assert_close(again.opt_state, used.opt_state, 0)
+
+
+def test_a_window_takes_gaps_and_beginnings(network):
+    """A mark in the middle of overlapping windows: the loss is that of the steps that happen."""
+    model, params, xs, targets = network
+    mask = jnp.array([True, True, False, True, True, True])
+    reset = jnp.array([False, False, False, False, True, False])
+    spoiled = jnp.where(mask[:, None], xs, jnp.nan)
+    trainer = rnn.truncated_bptt(model, squares, optax.sgd(0.0), window=4, stride=2)
+    update, state, total = jax.jit(trainer.update), trainer.init(params), 0.0
+    parts = [rnn.windows(stream, 4, 2) for stream in (spoiled, targets, mask, reset)]
+    for first, (x, target, m, r) in zip((True, False), zip(*parts, strict=True), strict=True):
+        state, metrics = update(state, x, target, mask=m, reset=r)
+        total += metrics.loss * int((m if first else m[2:]).sum())
+    _, before = rnn.unroll(model, params, jnp.concatenate([xs[:2], xs[3:4]]))
+    _, after = rnn.unroll(model, params, xs[4:])
+    ys = jnp.concatenate([before, after])
+    np.testing.assert_allclose(total, squares(ys, targets[mask]).sum(), rtol=1e-12)
+
+
+def test_a_window_without_steps_teaches_nothing(network):
+    model, params, xs, targets = network
+    trainer = rnn.truncated_bptt(model, squares, optax.sgd(0.1), window=STEPS)
+    mask = jnp.zeros(STEPS, bool)
+    state, metrics = trainer.update(trainer.init(params), xs * jnp.nan, targets, mask=mask)
+    assert metrics == (0, 0)
+    assert_close(state.params, params, 0)
+
+
+def test_a_window_draws_noise_from_its_key(network, key):
+    """Overlapping windows too: the part before the stride and the rest are one run."""
+    model, _, xs, targets = network
+    noisy = rnn.stack(rnn.variational(model.layers[0], 0.3, 0.3), rnn.Dropout(HIDDEN, 0.5))
+    params = noisy.init(key, jnp.float64)
+    trainer = rnn.truncated_bptt(
+        noisy, lambda ys, _: ys.sum(-1), optax.sgd(0.1), window=6, stride=2
+    )
+    update = jax.jit(trainer.update)
+    _, metrics = update(trainer.init(params), xs, targets, key=key)
+    _, ys = rnn.unroll(noisy, params, xs, key=key)
+    np.testing.assert_allclose(metrics.loss, ys.sum(-1).mean(), rtol=1e-12)
+    _, other = update(trainer.init(params), xs, targets, key=jax.random.fold_in(key, 1))
+    assert other.loss != metrics.loss
