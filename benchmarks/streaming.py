@@ -1,0 +1,111 @@
+"""`python -m benchmarks.streaming`: one step of an LSTM at batch 1, beside one written by hand."""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+import rnn_jax as rnn
+from benchmarks.__main__ import RESULTS, machine
+from benchmarks.timing import interleaved, quartiles
+
+HIDDEN, STEPS = 256, 512
+BY_HAND = "by hand"
+
+
+def main() -> None:
+    """Time the ways to take STEPS steps, print the table, write both."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.streaming", description=__doc__)
+    parser.add_argument("--repetitions", type=int, default=31)
+    parser.add_argument("--output", type=Path, default=RESULTS / "streaming")
+    options = parser.parse_args()
+    result = {"machine": machine(), "rows": measure(HIDDEN, STEPS, options.repetitions)}
+    text = table(result)
+    print(text)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+    options.output.with_suffix(".md").write_text(text)
+
+
+def measure(hidden: int, steps: int, repetitions: int) -> dict:
+    """Microseconds a step of each way, and the ratio to the one by hand, paired by repetition."""
+    seconds = interleaved(ways(hidden, steps), repetitions)
+    return {
+        name: {
+            "microseconds": quartiles(1e6 * t / steps),
+            "ratio": quartiles(t / seconds[BY_HAND]),
+        }
+        for name, t in seconds.items()
+    }
+
+
+def ways(hidden: int, steps: int) -> dict[str, Callable[[], None]]:
+    """Each way to run a stream of `steps` steps, every output waited for before the next input."""
+    cell = rnn.LSTM(hidden, hidden)
+    params = cell.init(jax.random.key(0))
+    xs = [jax.random.normal(jax.random.key(i), (hidden,)) for i in range(steps)]
+    start = cell.initial_carry(params)
+
+    @jax.jit
+    def by_hand(params: rnn.LSTMParams, carry: rnn.LSTMCarry, x: jax.Array) -> tuple:
+        """The equations, and nothing else."""
+        a = x @ params.w_xh + carry.h @ params.w_hh + params.b_h
+        i, f, g, o = jnp.split(a, 4)
+        c = jax.nn.sigmoid(f) * carry.c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        h = jax.nn.sigmoid(o) * jnp.tanh(c)
+        return rnn.LSTMCarry(h, c), h
+
+    step = jax.jit(lambda params, carry, x: rnn.step(cell, params, carry, x))
+
+    def stepped(take: Callable, start: rnn.Carry = start) -> Callable[[], None]:
+        def run() -> None:
+            carry = start
+            for x in xs:
+                carry, y = take(carry, x)
+                y.block_until_ready()
+
+        return run
+
+    def streamed(block: int) -> Callable[[], None]:
+        def run() -> None:
+            outputs: Iterator = rnn.stream(cell, params, xs, start, block=block)
+            for _, ys in outputs:
+                ys.block_until_ready()
+
+        return run
+
+    call = jax.jit(rnn.export(cell, params).run.call)
+    return {
+        BY_HAND: stepped(lambda carry, x: by_hand(params, carry, x)),
+        "step": stepped(lambda carry, x: step(params, carry, x)),
+        "exported step": stepped(call, start._asdict()),
+        "stream, block=1": streamed(1),
+        "stream, block=16": streamed(16),
+        "stream, block=64": streamed(64),
+    }
+
+
+def table(result: dict) -> str:
+    """The result in Markdown."""
+    about = ", ".join(f"{key} {value}" for key, value in result["machine"].items() if value)
+    lines = [
+        f"One step of an LSTM with {HIDDEN} units at batch 1, float32. {about}.",
+        "",
+        "Microseconds a step, each output waited for; a ratio is the median over interleaved",
+        "repetitions, with its quartiles: above 1 is slower than the step written by hand.",
+        "",
+        f"| | µs/step | / {BY_HAND} |",
+        "| --- | --- | --- |",
+    ]
+    for name, row in result["rows"].items():
+        low, middle, high = row["ratio"]
+        micros = row["microseconds"][1]
+        lines.append(f"| {name} | {micros:.1f} | {middle:.2f} ({low:.2f} to {high:.2f}) |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
