@@ -10,6 +10,7 @@ from rnn_jax.cells.mgu import MGU, MGUCarry, MGUParams
 from rnn_jax.combinators import Stack, stack
 from rnn_jax.errors import ArgumentError, DtypeError, RNNError, ShapeError, StructureError
 from rnn_jax.layers import Dense, DenseParams, Embedding, EmbeddingParams, Memoryless
+from rnn_jax.memory_bias import Chrono, ForgetBias, MemoryBias
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.scan import Scan
 from rnn_jax.training import Metrics, TrainState, TruncatedBPTT, truncated_bptt, windows
@@ -26,6 +27,7 @@ __all__ = [
     "ArgumentError",
     "Carry",
     "Cell",
+    "Chrono",
     "Dense",
     "DenseParams",
     "DtypeError",
@@ -34,6 +36,7 @@ __all__ = [
     "ElmanParams",
     "Embedding",
     "EmbeddingParams",
+    "ForgetBias",
     "GRUCarry",
     "GRUParams",
     "Input",
@@ -45,6 +48,7 @@ __all__ = [
     "Layer",
     "MGUCarry",
     "MGUParams",
+    "MemoryBias",
     "Memoryless",
     "Method",
     "Metrics",

@@ -19,12 +19,15 @@ PACKAGE = ROOT / "rnn_jax"
 
 # The house, from the ground up: each part, and the parts that it may import.
 BASE = ["errors", "cell"]
-CORE = [*BASE, "gates", "cells", "layers", "combinators", "methods", "checks", "unroll"]
+SHARED = ["precision", "memory_bias", "gates"]
+CORE = [*BASE, *SHARED, "cells", "layers", "combinators", "methods", "checks", "unroll"]
 MAY_IMPORT = {
     "errors": [],
     "cell": ["errors"],
-    "gates": BASE,
-    "cells": [*BASE, "gates"],
+    "precision": [],
+    "memory_bias": ["errors", "precision"],
+    "gates": [*BASE, "precision", "memory_bias"],
+    "cells": [*BASE, *SHARED],
     "layers": [*BASE, "gates"],
     "combinators": BASE,
     "methods": BASE,
