@@ -5,6 +5,9 @@ from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, S
 from rnn_jax.cells.elman import IRNN, Elman, ElmanCarry, ElmanParams
 from rnn_jax.cells.gru import GRU, GRUCarry, GRUParams
 from rnn_jax.cells.jordan import Jordan, JordanCarry, JordanParams
+from rnn_jax.cells.layer_norm_elman import LayerNormElman, LayerNormElmanParams
+from rnn_jax.cells.layer_norm_gru import LayerNormGRU, LayerNormGRUParams
+from rnn_jax.cells.layer_norm_lstm import LayerNormLSTM, LayerNormLSTMParams
 from rnn_jax.cells.lstm import LSTM, LSTMCarry, LSTMParams
 from rnn_jax.cells.mgu import MGU, MGUCarry, MGUParams
 from rnn_jax.combinators import Stack, stack
@@ -46,6 +49,12 @@ __all__ = [
     "LSTMCarry",
     "LSTMParams",
     "Layer",
+    "LayerNormElman",
+    "LayerNormElmanParams",
+    "LayerNormGRU",
+    "LayerNormGRUParams",
+    "LayerNormLSTM",
+    "LayerNormLSTMParams",
     "MGUCarry",
     "MGUParams",
     "MemoryBias",

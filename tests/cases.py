@@ -61,6 +61,21 @@ CASES = [
     Case("lstm", lambda: rnn.LSTM(2, 3), reference.lstm),
     Case("gru", lambda: rnn.GRU(2, 3), reference.gru),
     Case("mgu", lambda: rnn.MGU(2, 3), reference.mgu),
+    Case(
+        "layer-norm-elman",
+        lambda: rnn.LayerNormElman(2, 3, epsilon=reference.EPSILON),
+        reference.layer_norm_elman,
+    ),
+    Case(
+        "layer-norm-lstm",
+        lambda: rnn.LayerNormLSTM(2, 3, epsilon=reference.EPSILON),
+        reference.layer_norm_lstm,
+    ),
+    Case(
+        "layer-norm-gru",
+        lambda: rnn.LayerNormGRU(2, 3, epsilon=reference.EPSILON),
+        reference.layer_norm_gru,
+    ),
     Case("peephole", lambda: PeepholeLSTM(2, 3), reference.peephole_lstm),
     Case("reset-before", lambda: ResetBeforeGRU(2, 3), reference.reset_before_gru),
     Case("embedding", lambda: rnn.Embedding(VOCABULARY, 3), reference.embedding),

@@ -113,6 +113,16 @@ MISTAKES = {
         rnn.ArgumentError,
         r"output_size must be a positive integer, got 1\.5",
     ),
+    "normalisation by zero": (
+        lambda: rnn.LayerNormGRU(3, 4, epsilon=0.0),
+        rnn.ArgumentError,
+        r"epsilon must be a positive number such as 1e-5, got 0\.0: the variance of a constant",
+    ),
+    "normalisation by nothing finite": (
+        lambda: rnn.LayerNormElman(3, 4, epsilon=float("nan")),
+        rnn.ArgumentError,
+        "epsilon must be a positive number such as 1e-5, got nan",
+    ),
     "memory bias that is a number": (
         lambda: rnn.LSTM(3, 4, memory_bias=1.0),
         rnn.ArgumentError,

@@ -43,7 +43,7 @@ def test_a_narrow_dtype_holds_the_draw_of_a_wide_one():
     assert (write == -narrow).all()
 
 
-@pytest.mark.parametrize("cell", [rnn.LSTM(2, 5)], ids=repr)
+@pytest.mark.parametrize("cell", [rnn.LSTM(2, 5), rnn.LayerNormLSTM(2, 5)], ids=repr)
 def test_an_lstm_remembers_at_f_and_writes_at_i(cell):
     none = np.zeros(5)
     assert (biases(cell, 4) == [none, none + 1, none, none]).all()
@@ -55,7 +55,7 @@ def test_an_lstm_remembers_at_f_and_writes_at_i(cell):
     assert (o == 0).all()
 
 
-@pytest.mark.parametrize("cell", [rnn.GRU(2, 5)], ids=repr)
+@pytest.mark.parametrize("cell", [rnn.GRU(2, 5), rnn.LayerNormGRU(2, 5)], ids=repr)
 def test_a_gru_remembers_at_z(cell):
     assert (biases(cell, 3) == 0).all()
     r, z, n = biases(dataclasses.replace(cell, memory_bias=CHRONO), 3)
@@ -87,7 +87,7 @@ def test_a_unit_left_alone_forgets_over_the_span_that_was_drawn(kind):
     np.testing.assert_allclose(memory, (1 - 1 / span) ** 20, rtol=1e-12)
 
 
-@pytest.mark.parametrize("kind", [rnn.LSTM, rnn.GRU, rnn.MGU])
+@pytest.mark.parametrize("kind", [rnn.LSTM, rnn.GRU, rnn.MGU, rnn.LayerNormLSTM])
 def test_the_weights_do_not_depend_on_the_memory_bias(kind):
     one, other = kind(2, 3).init(KEY), kind(2, 3, memory_bias=CHRONO).init(KEY)
     assert (one.w_xh == other.w_xh).all()

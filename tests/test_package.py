@@ -19,13 +19,14 @@ PACKAGE = ROOT / "rnn_jax"
 
 # The house, from the ground up: each part, and the parts that it may import.
 BASE = ["errors", "cell"]
-SHARED = ["precision", "memory_bias", "gates"]
+SHARED = ["precision", "memory_bias", "normalization", "gates"]
 CORE = [*BASE, *SHARED, "cells", "layers", "combinators", "methods", "checks", "unroll"]
 MAY_IMPORT = {
     "errors": [],
     "cell": ["errors"],
     "precision": [],
     "memory_bias": ["errors", "precision"],
+    "normalization": ["errors", "precision"],
     "gates": [*BASE, "precision", "memory_bias"],
     "cells": [*BASE, *SHARED],
     "layers": [*BASE, "gates"],
