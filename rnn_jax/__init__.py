@@ -10,6 +10,7 @@ from rnn_jax.cells.layer_norm_gru import LayerNormGRU, LayerNormGRUParams
 from rnn_jax.cells.layer_norm_lstm import LayerNormLSTM, LayerNormLSTMParams
 from rnn_jax.cells.lstm import LSTM, LSTMCarry, LSTMParams
 from rnn_jax.cells.mgu import MGU, MGUCarry, MGUParams
+from rnn_jax.cells.projected_lstm import ProjectedLSTM, ProjectedLSTMCarry, ProjectedLSTMParams
 from rnn_jax.combinators import Stack, stack
 from rnn_jax.errors import ArgumentError, DtypeError, RNNError, ShapeError, StructureError
 from rnn_jax.layers import Dense, DenseParams, Embedding, EmbeddingParams, Memoryless
@@ -62,6 +63,9 @@ __all__ = [
     "Method",
     "Metrics",
     "Params",
+    "ProjectedLSTM",
+    "ProjectedLSTMCarry",
+    "ProjectedLSTMParams",
     "RNNError",
     "Scan",
     "ShapeError",

@@ -47,8 +47,10 @@ class GatedCell(SizedCell):
             )
 
     @final
-    def weights(self, key: jax.Array, gates: int, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
-        """Draw `w_xh` `(D, gates * H)` and `w_hh` `(H, gates * H)`.
+    def weights(
+        self, key: jax.Array, gates: int, dtype: DTypeLike, feedback: int | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        """Draw `w_xh` `(D, gates * H)` and `w_hh` `(feedback, gates * H)`, by default of H rows.
 
         Block by block, for an orthogonal matrix of shape `(H, 4H)` is not four orthogonal
         matrices, and fan-in and fan-out are meant for the map to one gate.
@@ -61,7 +63,7 @@ class GatedCell(SizedCell):
 
         return (
             blocks(self.input_init, k_xh, self.input_size),
-            blocks(self.recurrent_init, k_hh, self.hidden_size),
+            blocks(self.recurrent_init, k_hh, feedback or self.hidden_size),
         )
 
     @final

@@ -76,6 +76,7 @@ CASES = [
         lambda: rnn.LayerNormGRU(2, 3, epsilon=reference.EPSILON),
         reference.layer_norm_gru,
     ),
+    Case("projected-lstm", lambda: rnn.ProjectedLSTM(2, 4, 3), reference.projected_lstm),
     Case("peephole", lambda: PeepholeLSTM(2, 3), reference.peephole_lstm),
     Case("reset-before", lambda: ResetBeforeGRU(2, 3), reference.reset_before_gru),
     Case("embedding", lambda: rnn.Embedding(VOCABULARY, 3), reference.embedding),

@@ -106,6 +106,16 @@ def layer_norm_gru(p, carry, x):
     return {"h": h}, h
 
 
+def projected_lstm(p, carry, x):
+    n = carry["m"].shape[-1]
+    a = x @ p["w_xh"] + carry["m"] @ p["w_hr"] @ p["w_hh"] + p["b_h"]
+    i, f = sigmoid(a[..., :n]), sigmoid(a[..., n : 2 * n])
+    g, o = np.tanh(a[..., 2 * n : 3 * n]), sigmoid(a[..., 3 * n :])
+    c = f * carry["c"] + i * g
+    m = o * np.tanh(c)
+    return {"m": m, "c": c}, m @ p["w_hr"]
+
+
 def peephole_lstm(p, carry, x):
     n = carry["h"].shape[-1]
     a = x @ p["w_xh"] + carry["h"] @ p["w_hh"] + p["b_h"]

@@ -113,6 +113,11 @@ MISTAKES = {
         rnn.ArgumentError,
         r"output_size must be a positive integer, got 1\.5",
     ),
+    "projection to nothing": (
+        lambda: rnn.ProjectedLSTM(3, 4, 0),
+        rnn.ArgumentError,
+        "projection_size must be a positive integer, got 0",
+    ),
     "normalisation by zero": (
         lambda: rnn.LayerNormGRU(3, 4, epsilon=0.0),
         rnn.ArgumentError,

@@ -43,7 +43,9 @@ def test_a_narrow_dtype_holds_the_draw_of_a_wide_one():
     assert (write == -narrow).all()
 
 
-@pytest.mark.parametrize("cell", [rnn.LSTM(2, 5), rnn.LayerNormLSTM(2, 5)], ids=repr)
+@pytest.mark.parametrize(
+    "cell", [rnn.LSTM(2, 5), rnn.LayerNormLSTM(2, 5), rnn.ProjectedLSTM(2, 5, 3)], ids=repr
+)
 def test_an_lstm_remembers_at_f_and_writes_at_i(cell):
     none = np.zeros(5)
     assert (biases(cell, 4) == [none, none + 1, none, none]).all()
