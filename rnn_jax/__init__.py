@@ -5,8 +5,12 @@ from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, S
 from rnn_jax.cells.elman import IRNN, Elman, ElmanCarry, ElmanParams
 from rnn_jax.cells.gru import GRU, GRUCarry, GRUParams
 from rnn_jax.cells.jordan import Jordan, JordanCarry, JordanParams
+from rnn_jax.cells.layer_norm_elman import LayerNormElman, LayerNormElmanParams
+from rnn_jax.cells.layer_norm_gru import LayerNormGRU, LayerNormGRUParams
+from rnn_jax.cells.layer_norm_lstm import LayerNormLSTM, LayerNormLSTMParams
 from rnn_jax.cells.lstm import LSTM, LSTMCarry, LSTMParams
 from rnn_jax.cells.mgu import MGU, MGUCarry, MGUParams
+from rnn_jax.cells.projected_lstm import ProjectedLSTM, ProjectedLSTMCarry, ProjectedLSTMParams
 from rnn_jax.combinators.bidirectional import (
     Bidirectional,
     BidirectionalCarry,
@@ -29,6 +33,7 @@ from rnn_jax.layers.dense import Dense, DenseParams
 from rnn_jax.layers.dropout import Dropout, VariationalDropout
 from rnn_jax.layers.embedding import Embedding, EmbeddingParams
 from rnn_jax.layers.memoryless import Memoryless
+from rnn_jax.memory_bias import Chrono, ForgetBias, MemoryBias
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.scan import Scan
 from rnn_jax.steps import Steps
@@ -50,6 +55,7 @@ __all__ = [
     "BidirectionalParams",
     "Carry",
     "Cell",
+    "Chrono",
     "Dense",
     "DenseParams",
     "Dropout",
@@ -60,6 +66,7 @@ __all__ = [
     "Embedding",
     "EmbeddingParams",
     "ExportedCell",
+    "ForgetBias",
     "GRUCarry",
     "GRUParams",
     "Input",
@@ -69,6 +76,12 @@ __all__ = [
     "LSTMCarry",
     "LSTMParams",
     "Layer",
+    "LayerNormElman",
+    "LayerNormElmanParams",
+    "LayerNormGRU",
+    "LayerNormGRUParams",
+    "LayerNormLSTM",
+    "LayerNormLSTMParams",
     "LayerStack",
     "Leaky",
     "LearnedCarry",
@@ -76,10 +89,14 @@ __all__ = [
     "LearnedCarryParams",
     "MGUCarry",
     "MGUParams",
+    "MemoryBias",
     "Memoryless",
     "Method",
     "Metrics",
     "Params",
+    "ProjectedLSTM",
+    "ProjectedLSTMCarry",
+    "ProjectedLSTMParams",
     "RNNError",
     "Residual",
     "ResidualLayer",

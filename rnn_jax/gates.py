@@ -10,6 +10,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from rnn_jax.cell import SizedCell
+from rnn_jax.errors import ArgumentError
+from rnn_jax.memory_bias import ForgetBias, MemoryBias
+from rnn_jax.precision import at_least_float32
 
 Initializer = Callable[..., jax.Array]
 """`(key, shape, dtype) -> array`, as in `jax.nn.initializers`."""
@@ -20,8 +23,7 @@ zeros = jax.nn.initializers.zeros
 
 def orthogonal(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> jax.Array:
     """An initialiser: an orthogonal matrix, of a dtype too narrow for LAPACK as well."""
-    wide = dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
-    return jax.nn.initializers.orthogonal()(key, shape, wide).astype(dtype)
+    return jax.nn.initializers.orthogonal()(key, shape, at_least_float32(dtype)).astype(dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +34,23 @@ class GatedCell(SizedCell):
     """Draws `w_xh`, gate by gate."""
     recurrent_init: Initializer = orthogonal
     """Draws `w_hh`, gate by gate."""
+    memory_bias: MemoryBias = dataclasses.field(default=ForgetBias(0.0))
+    """Draws what the gates that remember and that write start with; other biases start at 0."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that make no network, and a bias that is not drawn by a value."""
+        super().__post_init__()
+        if not callable(self.memory_bias):
+            raise ArgumentError(
+                "memory_bias must draw the biases of the memory's gates, as ForgetBias(1.0) and "
+                f"Chrono(longest=784) do, got {self.memory_bias!r}."
+            )
 
     @final
-    def weights(self, key: jax.Array, gates: int, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
-        """Draw `w_xh` `(D, gates * H)` and `w_hh` `(H, gates * H)`.
+    def weights(
+        self, key: jax.Array, gates: int, dtype: DTypeLike, feedback: int | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        """Draw `w_xh` `(D, gates * H)` and `w_hh` `(feedback, gates * H)`, by default of H rows.
 
         Block by block, for an orthogonal matrix of shape `(H, 4H)` is not four orthogonal
         matrices, and fan-in and fan-out are meant for the map to one gate.
@@ -48,8 +63,13 @@ class GatedCell(SizedCell):
 
         return (
             blocks(self.input_init, k_xh, self.input_size),
-            blocks(self.recurrent_init, k_hh, self.hidden_size),
+            blocks(self.recurrent_init, k_hh, feedback or self.hidden_size),
         )
+
+    @final
+    def memory_biases(self, key: jax.Array, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
+        """Draw the biases of what remembers and what writes, `(H,)` each, apart from `weights`."""
+        return self.memory_bias(jax.random.fold_in(key, 2), self.hidden_size, dtype)
 
 
 def split(a: jax.Array, gates: int) -> tuple[jax.Array, ...]:

@@ -70,6 +70,26 @@ CASES = [
     Case("lstm", lambda: rnn.LSTM(2, 3), lstm),
     Case("gru", lambda: rnn.GRU(2, 3), gru),
     Case("mgu", lambda: rnn.MGU(2, 3), reference.loop(reference.mgu)),
+    Case(
+        "layer-norm-elman",
+        lambda: rnn.LayerNormElman(2, 3, epsilon=reference.EPSILON),
+        reference.loop(reference.layer_norm_elman),
+    ),
+    Case(
+        "layer-norm-lstm",
+        lambda: rnn.LayerNormLSTM(2, 3, epsilon=reference.EPSILON),
+        reference.loop(reference.layer_norm_lstm),
+    ),
+    Case(
+        "layer-norm-gru",
+        lambda: rnn.LayerNormGRU(2, 3, epsilon=reference.EPSILON),
+        reference.loop(reference.layer_norm_gru),
+    ),
+    Case(
+        "projected-lstm",
+        lambda: rnn.ProjectedLSTM(2, 4, 3),
+        reference.loop(reference.projected_lstm),
+    ),
     Case("peephole", lambda: PeepholeLSTM(2, 3), peephole),
     Case("reset-before", lambda: ResetBeforeGRU(2, 3), reference.loop(reference.reset_before_gru)),
     Case("embedding", lambda: rnn.Embedding(VOCABULARY, 3), embedding),

@@ -156,6 +156,55 @@ def mgu(p, carry, x):
     return {"h": h}, h
 
 
+EPSILON = 0.5  # of the layer norms: not the default, and no vector is nearly constant beside it
+
+
+def normalize(a):
+    return (a - a.mean(-1, keepdims=True)) / np.sqrt(a.var(-1, keepdims=True) + EPSILON)
+
+
+def layer_norm_elman(p, carry, x):
+    h = np.tanh(p["gain"] * normalize(x @ p["w_xh"] + carry["h"] @ p["w_hh"]) + p["b_h"])
+    return {"h": h}, h
+
+
+def layer_norm_lstm(p, carry, x):
+    n = carry["h"].shape[-1]
+    of_x, of_h = normalize(x @ p["w_xh"]), normalize(carry["h"] @ p["w_hh"])
+    a = p["gain_x"] * of_x + p["gain_h"] * of_h + p["b_h"]
+    i, f = sigmoid(a[..., :n]), sigmoid(a[..., n : 2 * n])
+    g, o = np.tanh(a[..., 2 * n : 3 * n]), sigmoid(a[..., 3 * n :])
+    c = f * carry["c"] + i * g
+    h = o * np.tanh(p["gain_c"] * normalize(c) + p["b_c"])
+    return {"h": h, "c": c}, h
+
+
+def layer_norm_gru(p, carry, x):
+    h, n = carry["h"], carry["h"].shape[-1]
+    gates, new = slice(None, 2 * n), slice(2 * n, None)
+    w, u, b, of_x, of_h = p["w_xh"], p["w_hh"], p["b_h"], p["gain_x"], p["gain_h"]
+    rz = sigmoid(
+        of_x[gates] * normalize(x @ w[:, gates])
+        + of_h[gates] * normalize(h @ u[:, gates])
+        + b[gates]
+    )
+    r, z = rz[..., :n], rz[..., n:]
+    inside = of_h[new] * normalize(h @ u[:, new]) + p["b_hn"]
+    candidate = np.tanh(of_x[new] * normalize(x @ w[:, new]) + b[new] + r * inside)
+    h = (1 - z) * candidate + z * h
+    return {"h": h}, h
+
+
+def projected_lstm(p, carry, x):
+    n = carry["m"].shape[-1]
+    a = x @ p["w_xh"] + carry["m"] @ p["w_hr"] @ p["w_hh"] + p["b_h"]
+    i, f = sigmoid(a[..., :n]), sigmoid(a[..., n : 2 * n])
+    g, o = np.tanh(a[..., 2 * n : 3 * n]), sigmoid(a[..., 3 * n :])
+    c = f * carry["c"] + i * g
+    m = o * np.tanh(c)
+    return {"m": m, "c": c}, m @ p["w_hr"]
+
+
 def peephole_lstm(p, carry, x):
     n = carry["h"].shape[-1]
     a = x @ p["w_xh"] + carry["h"] @ p["w_hh"] + p["b_h"]

@@ -130,6 +130,41 @@ MISTAKES = {
         rnn.ArgumentError,
         r"output_size must be a positive integer, got 1\.5",
     ),
+    "projection to nothing": (
+        lambda: rnn.ProjectedLSTM(3, 4, 0),
+        rnn.ArgumentError,
+        "projection_size must be a positive integer, got 0",
+    ),
+    "normalisation by zero": (
+        lambda: rnn.LayerNormGRU(3, 4, epsilon=0.0),
+        rnn.ArgumentError,
+        r"epsilon must be a positive number such as 1e-5, got 0\.0: the variance of a constant",
+    ),
+    "normalisation by nothing finite": (
+        lambda: rnn.LayerNormElman(3, 4, epsilon=float("nan")),
+        rnn.ArgumentError,
+        "epsilon must be a positive number such as 1e-5, got nan",
+    ),
+    "memory bias that is a number": (
+        lambda: rnn.LSTM(3, 4, memory_bias=1.0),
+        rnn.ArgumentError,
+        r"memory_bias must draw .*as ForgetBias\(1\.0\) and Chrono\(longest=784\) do, got 1\.0",
+    ),
+    "forget bias that is no number": (
+        lambda: rnn.ForgetBias("1"),
+        rnn.ArgumentError,
+        "ForgetBias: value must be a finite number, got '1'",
+    ),
+    "memory of two steps": (
+        lambda: rnn.Chrono(longest=2),
+        rnn.ArgumentError,
+        "Chrono: longest must be an integer of at least 3.*between 2 steps and longest; got 2",
+    ),
+    "memory of half a step": (
+        lambda: rnn.Chrono(longest=99.5),
+        rnn.ArgumentError,
+        r"Chrono: longest must be an integer of at least 3.*got 99\.5",
+    ),
     "empty stack": (lambda: rnn.stack(), rnn.ArgumentError, "at least one layer"),
     "stack that does not fit": (
         lambda: rnn.stack(rnn.Elman(3, 5), rnn.GRU(4, 5)),

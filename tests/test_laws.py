@@ -301,7 +301,7 @@ def test_parameter_count_is_that_of_the_docstring(case):
         return
     formula = doc.split("Parameters: `")[1].split("`")[0]
     sizes = dataclasses.asdict(cell)
-    names = {"D": "input_size", "H": "hidden_size", "O": "output_size"}
+    names = {"D": "input_size", "H": "hidden_size", "O": "output_size", "P": "projection_size"}
     values = {short: sizes[name] for short, name in names.items() if name in sizes} | sizes
     formula = re.sub(r"(?<=[\w)]) (?=[\w(])", " * ", formula.replace("^", "**"))
     assert ravel_pytree(case.params())[0].size == eval(formula, {}, values)

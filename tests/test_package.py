@@ -20,7 +20,9 @@ PACKAGE = ROOT / "rnn_jax"
 # The house, from the ground up: each part, and the parts that it may import.
 BASE = ["errors", "steps", "cell"]
 LOOPS = [*BASE, "wrapper", "marked", "methods"]
-CORE = [*LOOPS, "gates", "noise", "cells", "layers", "combinators", "checks", "unroll"]
+SHARED = ["precision", "memory_bias", "normalization", "gates"]
+PARTS = ["noise", "cells", "layers", "combinators", "checks", "unroll"]
+CORE = [*LOOPS, *SHARED, *PARTS]
 MAY_IMPORT = {
     "errors": [],
     "steps": [],
@@ -28,9 +30,12 @@ MAY_IMPORT = {
     "wrapper": BASE,
     "marked": [*BASE, "wrapper"],
     "methods": [*BASE, "wrapper", "marked"],
+    "precision": [],
+    "memory_bias": ["errors", "precision"],
+    "normalization": ["errors", "precision"],
+    "gates": [*BASE, "precision", "memory_bias"],
     "noise": BASE,
-    "gates": BASE,
-    "cells": [*BASE, "gates"],
+    "cells": [*BASE, *SHARED],
     "layers": [*BASE, "gates", "noise"],
     "combinators": [*LOOPS, "noise"],
     "checks": BASE,

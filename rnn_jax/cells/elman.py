@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, final
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,53 @@ class ElmanCarry(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Elman(SizedCell):
+class ActivatedCell(SizedCell):
+    """A cell whose next state is a pointwise function of its preactivation: `h = activation(a)`."""
+
+    activation: Callable[[jax.Array], jax.Array] = jnp.tanh
+    """Pointwise; with `jax.nn.relu` and identity recurrent weights an `Elman` is `IRNN`."""
+    input_init: Initializer = glorot
+    """Draws `w_xh`."""
+    recurrent_init: Initializer = orthogonal
+    """Draws `w_hh`."""
+    bias_init: Initializer = zeros
+    """Draws `b_h`."""
+
+    @final
+    def weights(self, key: jax.Array, dtype: DTypeLike) -> ElmanParams:
+        """Draw the three arrays, each from its own initialiser."""
+        k_xh, k_hh, k_h = jax.random.split(key, 3)
+        hidden = self.hidden_size
+        return ElmanParams(
+            w_xh=self.input_init(k_xh, (self.input_size, hidden), dtype),
+            w_hh=self.recurrent_init(k_hh, (hidden, hidden), dtype),
+            b_h=self.bias_init(k_h, (hidden,), dtype),
+        )
+
+    def initial_carry(self, params: Any, batch_shape: tuple[int, ...] = ()) -> ElmanCarry:
+        """Zeros."""
+        return ElmanCarry(jnp.zeros((*batch_shape, self.hidden_size), params.w_hh.dtype))
+
+    def update(self, carry: ElmanCarry, a: jax.Array) -> ElmanCarry:
+        """`h = activation(a)`."""
+        return ElmanCarry(self.activation(a))
+
+    def emit(self, carry: ElmanCarry) -> jax.Array:
+        """`h`."""
+        return carry.h
+
+    def linearize(
+        self, carries: ElmanCarry, a: jax.Array, after: ElmanCarry
+    ) -> Callable[[ElmanCarry, jax.Array], ElmanCarry]:
+        """`dh = f'(a) da`, with `f'` taken from h where the activation allows."""
+        derivative = DERIVATIVE_FROM_OUTPUT.get(self.activation)
+        if derivative is None:
+            return super().linearize(carries, a, after)
+        return Partial(_scale, derivative(after.h))
+
+
+@dataclasses.dataclass(frozen=True)
+class Elman(ActivatedCell):
     """The simple recurrent network.
 
     `h_t = activation(x_t @ w_xh + h_{t-1} @ w_hh + b_h)`, emitted as it is.
@@ -51,28 +97,9 @@ class Elman(SizedCell):
     Raises `ArgumentError` for a size that is not a positive integer.
     """
 
-    activation: Callable[[jax.Array], jax.Array] = jnp.tanh
-    """Pointwise; with `jax.nn.relu` and identity recurrent weights this is `IRNN`."""
-    input_init: Initializer = glorot
-    """Draws `w_xh`."""
-    recurrent_init: Initializer = orthogonal
-    """Draws `w_hh`."""
-    bias_init: Initializer = zeros
-    """Draws `b_h`."""
-
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> ElmanParams:
         """Draw the three arrays, each from its own initialiser."""
-        k_xh, k_hh, k_h = jax.random.split(key, 3)
-        hidden = self.hidden_size
-        return ElmanParams(
-            w_xh=self.input_init(k_xh, (self.input_size, hidden), dtype),
-            w_hh=self.recurrent_init(k_hh, (hidden, hidden), dtype),
-            b_h=self.bias_init(k_h, (hidden,), dtype),
-        )
-
-    def initial_carry(self, params: ElmanParams, batch_shape: tuple[int, ...] = ()) -> ElmanCarry:
-        """Zeros."""
-        return ElmanCarry(jnp.zeros((*batch_shape, self.hidden_size), params.w_hh.dtype))
+        return self.weights(key, dtype)
 
     def project(self, params: ElmanParams, xs: jax.Array) -> jax.Array:
         """`z = x @ w_xh + b_h`."""
@@ -81,23 +108,6 @@ class Elman(SizedCell):
     def recur(self, params: ElmanParams, carry: ElmanCarry, z: jax.Array) -> jax.Array:
         """`a = z + h @ w_hh`."""
         return z + carry.h @ params.w_hh
-
-    def update(self, carry: ElmanCarry, a: jax.Array) -> ElmanCarry:
-        """`h = activation(a)`."""
-        return ElmanCarry(self.activation(a))
-
-    def emit(self, carry: ElmanCarry) -> jax.Array:
-        """`h`."""
-        return carry.h
-
-    def linearize(
-        self, carries: ElmanCarry, a: jax.Array, after: ElmanCarry
-    ) -> Callable[[ElmanCarry, jax.Array], ElmanCarry]:
-        """`dh = f'(a) da`, with `f'` taken from h where the activation allows."""
-        derivative = DERIVATIVE_FROM_OUTPUT.get(self.activation)
-        if derivative is None:
-            return super().linearize(carries, a, after)
-        return Partial(_scale, derivative(after.h))
 
 
 def _scale(derivative: jax.Array, carry: ElmanCarry, a: jax.Array) -> ElmanCarry:

@@ -40,7 +40,7 @@ class GRU(GatedCell):
     Shapes: x `(*batch, D)`, h `(*batch, H)`. Parameters: `3 (D H + H^2 + H) + H`. Cost of a
     step: `6 B H (D + H)` operations forward. Source: Cho et al., Learning phrase representations
     using RNN encoder-decoder, EMNLP 2014; this variant: version 1 of its preprint,
-    arXiv:1406.1078.
+    arXiv:1406.1078. `memory_bias` draws the bias of z, the gate that keeps the old state.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.GRU(input_size=3, hidden_size=5)
@@ -54,7 +54,7 @@ class GRU(GatedCell):
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> GRUParams:
         """Draw the weights gate by gate."""
         w_xh, w_hh = self.weights(key, 3, dtype)
-        b_h, b_hn = jnp.zeros(3 * self.hidden_size, dtype), jnp.zeros(self.hidden_size, dtype)
+        b_h, b_hn = gate_biases(self, key, dtype)
         return GRUParams(w_xh, w_hh, b_h, b_hn)
 
     def initial_carry(self, params: GRUParams, batch_shape: tuple[int, ...] = ()) -> GRUCarry:
@@ -74,14 +74,22 @@ class GRU(GatedCell):
 
     def update(self, carry: GRUCarry, a: tuple[jax.Array, ...]) -> GRUCarry:
         """The convex combination of the old state and the candidate."""
-        return GRUCarry(_mix(carry.h, *a))
+        return GRUCarry(mix(carry.h, *a))
 
     def emit(self, carry: GRUCarry) -> jax.Array:
         """`h`."""
         return carry.h
 
 
+def gate_biases(cell: GatedCell, key: jax.Array, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
+    """A fresh `b_h` `(3 * H,)` and `b_hn` `(H,)` of a GRU: 0 but for the memory's bias at z."""
+    z, _ = cell.memory_biases(key, dtype)
+    none = jnp.zeros_like(z)
+    return jnp.concatenate([none, z, none]), none
+
+
 @pointwise
-def _mix(h: jax.Array, r: jax.Array, z: jax.Array, x_n: jax.Array, h_n: jax.Array) -> jax.Array:
+def mix(h: jax.Array, r: jax.Array, z: jax.Array, x_n: jax.Array, h_n: jax.Array) -> jax.Array:
+    """The next state: `(1 - sigmoid(z)) tanh(x_n + sigmoid(r) h_n) + sigmoid(z) h`."""
     n = jnp.tanh(x_n + sigmoid(r) * h_n)
     return n + sigmoid(z) * (h - n)

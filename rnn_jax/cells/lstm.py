@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from rnn_jax.gates import GatedCell, pointwise, sigmoid, split
+from rnn_jax.memory_bias import ForgetBias, MemoryBias
 
 
 class LSTMParams(NamedTuple):
@@ -52,13 +53,12 @@ class LSTM(GatedCell):
     Raises `ArgumentError` for a size that is not a positive integer.
     """
 
-    forget_bias: float = 1.0
-    """What `b_h` starts with at the forget gate; 0 at the others."""
+    memory_bias: MemoryBias = dataclasses.field(default=ForgetBias(1.0))
+    """Draws `b_h` at f, which remembers, and at i, which writes; it is 0 at g and o."""
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LSTMParams:
         """Draw the weights gate by gate."""
-        bias = jnp.zeros((4, self.hidden_size), dtype).at[1].set(self.forget_bias)
-        return LSTMParams(*self.weights(key, 4, dtype), b_h=bias.reshape(-1))
+        return LSTMParams(*self.weights(key, 4, dtype), b_h=gate_biases(self, key, dtype))
 
     def initial_carry(self, params: LSTMParams, batch_shape: tuple[int, ...] = ()) -> LSTMCarry:
         """Zeros."""
@@ -79,19 +79,27 @@ class LSTM(GatedCell):
     def update(self, carry: LSTMCarry, a: tuple[jax.Array, ...]) -> LSTMCarry:
         """The memory first, then what of it shows."""
         i, f, g, o = a
-        c = _remember(carry.c, i, f, g)
-        return LSTMCarry(h=_show(c, o), c=c)
+        c = remember(carry.c, i, f, g)
+        return LSTMCarry(h=show(c, o), c=c)
 
     def emit(self, carry: LSTMCarry) -> jax.Array:
         """`h`."""
         return carry.h
 
 
+def gate_biases(cell: GatedCell, key: jax.Array, dtype: DTypeLike) -> jax.Array:
+    """A fresh `b_h` `(4 * H,)` of an LSTM: the memory's biases at i and f, 0 at g and o."""
+    f, i = cell.memory_biases(key, dtype)
+    return jnp.concatenate([i, f, jnp.zeros(2 * cell.hidden_size, dtype)])
+
+
 @pointwise
-def _remember(c: jax.Array, i: jax.Array, f: jax.Array, g: jax.Array) -> jax.Array:
+def remember(c: jax.Array, i: jax.Array, f: jax.Array, g: jax.Array) -> jax.Array:
+    """The next memory: `sigmoid(f) c + sigmoid(i) tanh(g)`."""
     return sigmoid(f) * c + sigmoid(i) * jnp.tanh(g)
 
 
 @pointwise
-def _show(c: jax.Array, o: jax.Array) -> jax.Array:
+def show(c: jax.Array, o: jax.Array) -> jax.Array:
+    """What of the memory shows: `sigmoid(o) tanh(c)`."""
     return sigmoid(o) * jnp.tanh(c)

@@ -39,7 +39,8 @@ class MGU(GatedCell):
 
     Shapes: x `(*batch, D)`, h `(*batch, H)`. Parameters: `2 (D H + H^2 + H) + H`. Cost of a
     step: `4 B H (D + H)` operations forward. Source: Zhou, Wu, Zhang & Zhou, Minimal gated unit
-    for recurrent neural networks, IJAC 13, 2016, which gates h before the matmul.
+    for recurrent neural networks, IJAC 13, 2016, which gates h before the matmul. `memory_bias`
+    draws what f starts with, with the sign turned, for f lets go of the old state.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.MGU(input_size=3, hidden_size=5)
@@ -53,8 +54,9 @@ class MGU(GatedCell):
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> MGUParams:
         """Draw the weights gate by gate."""
         w_xh, w_hh = self.weights(key, 2, dtype)
-        b_h, b_hn = jnp.zeros(2 * self.hidden_size, dtype), jnp.zeros(self.hidden_size, dtype)
-        return MGUParams(w_xh, w_hh, b_h, b_hn)
+        remember, _ = self.memory_biases(key, dtype)
+        none = jnp.zeros_like(remember)
+        return MGUParams(w_xh, w_hh, b_h=jnp.concatenate([0 - remember, none]), b_hn=none)
 
     def initial_carry(self, params: MGUParams, batch_shape: tuple[int, ...] = ()) -> MGUCarry:
         """Zeros."""

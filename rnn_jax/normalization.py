@@ -1,0 +1,37 @@
+"""Layer normalisation: each vector by its own mean and deviation."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from rnn_jax.errors import ArgumentError
+from rnn_jax.precision import at_least_float32
+
+
+def normalize(x: jax.Array, epsilon: float) -> jax.Array:
+    """`(x - mean(x)) / sqrt(var(x) + epsilon)` over the last axis, for any leading axes.
+
+    A constant vector gives zeros, with the finite derivative of size `1 / sqrt(epsilon)`; so
+    does the recurrent part of a first step that starts from a carry of zeros. The statistics of
+    a dtype narrower than float32 are taken in float32, and the result is cast back.
+    """
+    wide = x.astype(at_least_float32(x.dtype))
+    centred = wide - jnp.mean(wide, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(centred), axis=-1, keepdims=True)
+    return (centred * jax.lax.rsqrt(variance + epsilon)).astype(x.dtype)
+
+
+def layer_norm(x: jax.Array, gain: jax.Array, bias: jax.Array, epsilon: float) -> jax.Array:
+    """`gain * normalize(x) + bias`: Ba, Kiros & Hinton, 2016, arXiv:1607.06450, equation 4."""
+    return gain * normalize(x, epsilon) + bias
+
+
+def positive_epsilon(epsilon: float) -> None:
+    """Raise `ArgumentError` for an epsilon that lets a constant vector divide by zero."""
+    number = isinstance(epsilon, int | float) and math.isfinite(epsilon)
+    if not number or epsilon <= 0:
+        raise ArgumentError(
+            f"epsilon must be a positive number such as 1e-5, got {epsilon!r}: the variance of a "
+            "constant vector is 0, and epsilon is what it is divided by."
+        )
