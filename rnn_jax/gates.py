@@ -30,9 +30,9 @@ def orthogonal(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.fl
 class GatedCell(SizedCell):
     """A sized cell whose weights are blocks, one a gate, side by side on the last axis."""
 
-    input_init: Initializer = glorot
+    input_init: Initializer = dataclasses.field(default=glorot, repr=False)
     """Draws `w_xh`, gate by gate."""
-    recurrent_init: Initializer = orthogonal
+    recurrent_init: Initializer = dataclasses.field(default=orthogonal, repr=False)
     """Draws `w_hh`, gate by gate."""
     memory_bias: MemoryBias = dataclasses.field(default=ForgetBias(0.0))
     """Draws what the gates that remember and that write start with; other biases start at 0."""

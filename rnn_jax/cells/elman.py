@@ -37,11 +37,11 @@ class ActivatedCell(SizedCell):
 
     activation: Callable[[jax.Array], jax.Array] = jnp.tanh
     """Pointwise; with `jax.nn.relu` and identity recurrent weights an `Elman` is `IRNN`."""
-    input_init: Initializer = glorot
+    input_init: Initializer = dataclasses.field(default=glorot, repr=False)
     """Draws `w_xh`."""
-    recurrent_init: Initializer = orthogonal
+    recurrent_init: Initializer = dataclasses.field(default=orthogonal, repr=False)
     """Draws `w_hh`."""
-    bias_init: Initializer = zeros
+    bias_init: Initializer = dataclasses.field(default=zeros, repr=False)
     """Draws `b_h`."""
 
     @final

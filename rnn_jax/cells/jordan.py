@@ -60,11 +60,11 @@ class Jordan(SizedCell):
     """Of the hidden units, pointwise."""
     output_activation: Callable[[jax.Array], jax.Array] = jnp.tanh
     """Of the outputs, pointwise; bounded by default, for it closes the loop."""
-    input_init: Initializer = glorot
+    input_init: Initializer = dataclasses.field(default=glorot, repr=False)
     """Draws `w_xh` and `w_hy`."""
-    recurrent_init: Initializer = orthogonal
+    recurrent_init: Initializer = dataclasses.field(default=orthogonal, repr=False)
     """Draws `w_yh`."""
-    bias_init: Initializer = zeros
+    bias_init: Initializer = dataclasses.field(default=zeros, repr=False)
     """Draws `b_h` and `b_y`."""
 
     def __post_init__(self) -> None:

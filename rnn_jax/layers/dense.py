@@ -39,9 +39,9 @@ class Dense(Memoryless):
     """D."""
     features: int
     """How many numbers come out."""
-    weight_init: Initializer = glorot
+    weight_init: Initializer = dataclasses.field(default=glorot, repr=False)
     """Draws `w`."""
-    bias_init: Initializer = zeros
+    bias_init: Initializer = dataclasses.field(default=zeros, repr=False)
     """Draws `b`."""
 
     def __post_init__(self) -> None:

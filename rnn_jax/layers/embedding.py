@@ -43,7 +43,7 @@ class Embedding(Memoryless):
     """How many tokens there are."""
     features: int
     """How long a token's vector is."""
-    weight_init: Initializer = standard_normal
+    weight_init: Initializer = dataclasses.field(default=standard_normal, repr=False)
     """Draws `w`."""
 
     def __post_init__(self) -> None:
