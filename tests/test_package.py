@@ -36,10 +36,11 @@ MAY_IMPORT = {
     "checks": BASE,
     "unroll": [*LOOPS, "checks"],
     "training": [*LOOPS, "checks", "unroll"],
+    "batching": BASE,
     "tasks": ["errors"],
     "analysis": [*CORE, "training"],
     "interop": CORE,
-    "__init__": [*CORE, "training", "tasks", "analysis"],
+    "__init__": [*CORE, "training", "batching", "tasks", "analysis"],
     "language": [*CORE, "training", "analysis", "__init__"],  # a user of the library, as any
     "__main__": ["errors", "language", "__init__"],
 }
