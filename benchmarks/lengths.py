@@ -138,16 +138,16 @@ def _call(step: Callable, params: rnn.Params, batches: Iterator) -> Callable[[],
 
 def table(result: dict) -> str:
     """The result in Markdown."""
+    network = ", ".join(f"{key} {result[key]}" for key in ("batch", "hidden", "classes"))
     about = ", ".join(f"{key} {value}" for key, value in result["machine"].items() if value)
     head = ["batches by", "T", "wasted steps", "tokens a batch", "tokens/s", "faster"]
     head += ["compilations", "first calls, s", "host, s an epoch"]
     lines = [
         f"A training step (value and gradient) of Embedding, LSTM and Dense on {result['text']};",
-        f"float32, batch {result['batch']}, hidden {result['hidden']}, {result['classes']} classes.",
-        f"{about[0].upper()}{about[1:]}.",
+        f"float32, {network}; {about}.",
         "",
         "Tokens are those of sentences, each with the one that ends it; no padding is counted. An",
-        "epoch takes the time of each shape, in turn with the others and after a warm-up, times its",
+        "epoch takes the time of each shape, in turn with the others after a warm-up, times its",
         "number of batches: medians, with quartiles. First calls compile.",
         "",
         "| " + " | ".join(head) + " |",

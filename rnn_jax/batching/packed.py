@@ -53,7 +53,7 @@ def pack(
     """Batches of one shape in which hardly a step is wasted: several sequences share a row.
 
     Best fit decreasing: from the longest on, each sequence goes to the fullest row that still
-    holds it, which takes at most 11/9 of the rows that the best packing takes, and one more.
+    holds it, which takes at most 11/9 of the rows that the best packing takes, and four more.
     Time `N log N`. A row's final carry is that of its last sequence only; the last output of
     each is `split(ys)[index][-1]`. A sequence of no steps is in no batch. Sources: Johnson,
     thesis, MIT, 1973 (the bound); Krell et al., Efficient sequence packing without
