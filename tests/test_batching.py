@@ -116,6 +116,12 @@ def test_johnsons_example_is_packed_without_a_wasted_step():
     assert batch.mask.all()
 
 
+def test_a_sequence_goes_to_the_fullest_row_that_holds_it():
+    """The 3 to the 5; with the 4, which leaves more room, it would cost the 2s a third row."""
+    (batch,) = batching.pack(tagged([2, 2, 3, 4, 5]), length=8, batch_size=2)
+    assert batch.mask.all()
+
+
 @given(
     lengths=st.lists(st.integers(0, 12), min_size=1, max_size=9),
     number=st.integers(1, 4),
@@ -234,6 +240,14 @@ def test_the_guard_tells_what_is_no_shape_from_what_is():
         with pytest.raises(rnn.ShapeError) as caught:
             step(*arguments)
         assert difference in str(caught.value)
+
+
+def test_known_shapes_in_a_new_company_are_named():
+    step = batching.jit_at_most(lambda x, y: None, 2)
+    step(jnp.ones(1), jnp.ones(2))
+    step(jnp.ones(3), jnp.ones(4))
+    with pytest.raises(rnn.ShapeError, match=r"x: float64\[1\], before .*\n  y: float64\[4\], bef"):
+        step(jnp.ones(1), jnp.ones(4))
 
 
 def test_a_failed_trace_is_no_compilation():

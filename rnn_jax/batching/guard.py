@@ -18,7 +18,7 @@ def jit_at_most(f: Callable[..., Any], compilations: int, **options: Any) -> Any
     """`jax.jit(f, **options)` that raises where it would be compiled more often than meant.
 
     Each new shape or dtype of an argument is a compilation of seconds, and nothing says so: the
-    program is slow. The error names every argument that differed, with all that it was.
+    program is slow. The error names the arguments that differed, with all that they were.
     `chex.assert_max_traces` counts as well, but does not say what changed. A call that needs no
     compilation costs what it costs under `jax.jit`; one that is refused does not run.
 
