@@ -1,6 +1,6 @@
 """Recurrent networks for JAX: pure cells, one scan, exact gradients."""
 
-from rnn_jax import analysis
+from rnn_jax import analysis, batching
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, SplitCell
 from rnn_jax.cells.elman import IRNN, Elman, ElmanCarry, ElmanParams
 from rnn_jax.cells.gru import GRU, GRUCarry, GRUParams
@@ -113,6 +113,7 @@ __all__ = [
     "VariationalDropout",
     "Zoneout",
     "analysis",
+    "batching",
     "bidirectional",
     "concatenate",
     "export",

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from benchmarks import lengths
 from benchmarks.__main__ import measure, table
 from benchmarks.cases import COMPETITORS, Shape, training_steps
 from benchmarks.timing import interleaved
@@ -45,6 +46,31 @@ def test_competitors_take_turns():
     seconds = interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2)
     assert calls == ["a", "b", "a", "b", "a", "b"]
     assert seconds["a"].shape == (2,)
+
+
+def test_every_way_to_make_batches_trains_on_the_same_tokens():
+    text = "a b a\n\nb\n a  c a b c a b\nc\n" * 3
+    found, classes = lengths.sentences(text, 3)
+    assert classes == 3
+    assert [len(inputs) for inputs, _ in found] == [4, 2, 8, 2] * 3
+    assert all((inputs[1:] == targets[:-1]).all() for inputs, targets in found)
+    options = lengths._options("--batch 4 --hidden 4 --buckets 2 --repetitions 2".split())
+    rows = lengths.measure(found, classes, options)
+    assert [row["lengths"] for row in rows] == [[8], [2, 8], [8]]
+    assert [row["compilations"] for row in rows] == [1, 2, 1]
+    assert [row["batches"] for row in rows] == [3, 4, 2]
+    assert [row["wasted"] for row in rows] == [1 - 48 / n for n in (3 * 32, 2 * 8 + 2 * 32, 2 * 32)]
+    assert rows[0]["ratio"] == (1, 1, 1)
+    result = {"machine": {"cores": 2}, "text": "t", "batch": 4, "hidden": 4, "classes": 3}
+    assert "| 2 buckets | 2, 8 | 40.0% | 12 |" in lengths.table({**result, "rows": rows})
+
+
+def test_the_table_of_lengths_is_what_was_measured():
+    results = ROOT / "benchmarks" / "results"
+    if not (results / "lengths.json").exists():
+        pytest.skip("not measured yet: python -m benchmarks.lengths")
+    measured = json.loads((results / "lengths.json").read_text())
+    assert (results / "lengths.md").read_text() == lengths.table(measured)
 
 
 def test_the_readme_shows_what_was_measured():

@@ -1,6 +1,7 @@
 """What the documents say is what happens.
 
-- A ```python block of a Markdown file at the root runs, after those above it, in a fresh process.
+- A ```python block of a Markdown file at the root or in docs runs, after those above it, in a
+  fresh process.
 - A ```sh block is valid shell; its `make` targets, `python -m rnn_jax` options and extras exist.
 - The `>>>` examples in the docstrings of rnn_jax print what they show.
 
@@ -55,8 +56,9 @@ def code_blocks(markdown, *languages):
 
 
 def documents(*languages):
-    """The names of the Markdown files at the root that have a block in one of the languages."""
-    texts = {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("*.md")}
+    """The Markdown files at the root and in docs that have a block in one of the languages."""
+    paths = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    texts = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in paths}
     return sorted(name for name, text in texts.items() if code_blocks(text, *languages))
 
 

@@ -42,10 +42,11 @@ MAY_IMPORT = {
     "unroll": [*LOOPS, "checks"],
     "streaming": [*LOOPS, "checks", "unroll"],
     "training": [*LOOPS, "checks", "unroll"],
+    "batching": BASE,
     "tasks": ["errors"],
     "analysis": [*CORE, "training"],
     "interop": CORE,
-    "__init__": [*CORE, "streaming", "training", "tasks", "analysis"],
+    "__init__": [*CORE, "streaming", "training", "batching", "tasks", "analysis"],
     "language": [*CORE, "training", "analysis", "__init__"],  # a user of the library, as any
     "__main__": ["errors", "language", "__init__"],
 }
