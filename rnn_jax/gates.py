@@ -34,7 +34,7 @@ class GatedCell(SizedCell):
     """Draws `w_xh`, gate by gate."""
     recurrent_init: Initializer = dataclasses.field(default=orthogonal, repr=False)
     """Draws `w_hh`, gate by gate."""
-    memory_bias: MemoryBias = dataclasses.field(default=ForgetBias(0.0))
+    memory_bias: MemoryBias = ForgetBias(0.0)
     """Draws what the gates that remember and that write start with; other biases start at 0."""
 
     def __post_init__(self) -> None:

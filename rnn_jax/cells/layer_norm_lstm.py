@@ -57,7 +57,7 @@ class LayerNormLSTM(GatedCell):
     not positive.
     """
 
-    memory_bias: MemoryBias = dataclasses.field(default=ForgetBias(1.0))
+    memory_bias: MemoryBias = ForgetBias(1.0)
     """Draws `b_h` at f, which remembers, and at i, which writes; it is 0 at g and o."""
     epsilon: float = 1e-5
     """Added to each variance."""

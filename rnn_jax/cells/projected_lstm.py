@@ -74,7 +74,7 @@ class ProjectedLSTM(GatedCell, _Sizes):
     Raises `ArgumentError` for a size that is not a positive integer.
     """
 
-    memory_bias: MemoryBias = dataclasses.field(default=ForgetBias(1.0))
+    memory_bias: MemoryBias = ForgetBias(1.0)
     """Draws `b_h` at f, which remembers, and at i, which writes; it is 0 at g and o."""
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> ProjectedLSTMParams:
