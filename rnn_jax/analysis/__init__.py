@@ -1,5 +1,20 @@
 """How gradients travel through time."""
 
-from rnn_jax.analysis.by_lag import gradient_by_lag
+from rnn_jax.analysis.by_lag import GradientMap, gradient_by_lag, gradient_map, memory_horizon
+from rnn_jax.analysis.saturation import saturated_share
+from rnn_jax.analysis.weights_by_lag import (
+    SignalToNoise,
+    signal_to_noise_by_lag,
+    weight_gradient_by_lag,
+)
 
-__all__ = ["gradient_by_lag"]
+__all__ = [
+    "GradientMap",
+    "SignalToNoise",
+    "gradient_by_lag",
+    "gradient_map",
+    "memory_horizon",
+    "saturated_share",
+    "signal_to_noise_by_lag",
+    "weight_gradient_by_lag",
+]

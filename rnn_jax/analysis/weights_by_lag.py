@@ -1,0 +1,207 @@
+"""The gradient of the weights, split by how far back the step lies that used them."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from rnn_jax.analysis.norms import norm
+from rnn_jax.analysis.trajectory import Trajectory, loss_gradients, trajectory
+from rnn_jax.cell import Carry, Cell, Params, positive
+from rnn_jax.errors import ArgumentError
+from rnn_jax.training import Loss
+from rnn_jax.unroll import step
+
+
+def everything(params: Params) -> Params:
+    """All of the params: the default of what is looked at."""
+    return params
+
+
+def weight_gradient_by_lag(
+    cell: Cell,
+    params: Params,
+    xs: Any,
+    targets: Any,
+    loss: Loss,
+    carry: Carry | None = None,
+    *,
+    of: Callable[[Params], Any] = everything,
+    lags: int | None = None,
+) -> Any:
+    """The double sum of BPTT, summed over all pairs of steps with one lag between them.
+
+    `dL/dw = sum_lag G_lag`, `G_lag = sum_t dL_t/dh_t (dh_t/dh_{t-lag}) dh_{t-lag}/dw`, where L is
+    the mean of the losses over steps and batch, and the last factor sees w in step t - lag alone.
+    Inputs are projected in the step that reads them; the readout has lag 0; params of a learned
+    initial carry count with step 0. So the sum over lags is `jax.grad`.
+
+    Shapes: xs `(T, *batch, ...)`; the result is the pytree `of(params)` with an axis of lags in
+    front of every leaf. Cost: `lags` backward passes, taken together; memory for `lags` copies of
+    `of(params)`. Sources: Werbos, Proc. IEEE 78, 1990; Pascanu, Mikolov & Bengio, ICML 2013,
+    eqs. 3 and 4.
+
+    Args:
+      cell: A cell.
+      params: Its params.
+      xs: The inputs.
+      targets: What the loss compares with.
+      loss: The loss of each step, from that step's output alone.
+      carry: Where to start; `cell.initial_carry` if None.
+      of: Which leaves, such as `lambda params: params.w_hh`.
+      lags: How many lags to follow, from 0 on; all T if None.
+
+    Raises:
+      ArgumentError: lags is not a positive integer.
+      ShapeError, StructureError: As `gradient_map`.
+
+    >>> import jax.numpy as jnp, rnn_jax as rnn
+    >>> cell = rnn.Elman(1, 1, activation=lambda a: a)
+    >>> params = rnn.ElmanParams(jnp.ones((1, 1)), jnp.full((1, 1), 0.5), jnp.zeros(1))
+    >>> last = lambda ys, targets: jnp.zeros(3).at[-1].set(3 * ys[-1, 0])
+    >>> rnn.analysis.weight_gradient_by_lag(
+    ...     cell, params, jnp.ones((3, 1)), None, last, of=lambda params: params.b_h
+    ... ).tolist()
+    [[1.0], [0.5], [0.25]]
+    """
+    caller = "weight_gradient_by_lag"
+    xs, batch_shape, path = trajectory(caller, cell, params, xs, carry)
+    dys = loss_gradients(caller, loss, path.ys, targets, batch_shape)
+    count = xs.shape[0] * math.prod(batch_shape)
+    lags = xs.shape[0] if lags is None else lags
+    positive(lags=lags)
+    start = None if carry is not None else batch_shape
+    return _by_lag(cell, params, xs, path, dys / count, min(lags, xs.shape[0]), of, start)
+
+
+class SignalToNoise(NamedTuple):
+    """What a batch says of its gradient, lag by lag."""
+
+    ratio: jax.Array
+    """`(lags,)`: `signal / noise`; infinite where all sequences agree, NaN where all are zero."""
+    signal: jax.Array
+    """`(lags,)`: `||mean_b G_b||`."""
+    noise: jax.Array
+    """`(lags,)`: `sqrt(sum_b ||G_b - mean||^2 / (B - 1))`: the standard deviation of one."""
+
+
+def signal_to_noise_by_lag(
+    cell: Cell,
+    params: Params,
+    xs: Any,
+    targets: Any,
+    loss: Loss,
+    carry: Carry | None = None,
+    *,
+    of: Callable[[Params], Any] = everything,
+    lags: int | None = None,
+) -> SignalToNoise:
+    """How far the sequences of a batch agree on the gradient, lag by lag.
+
+    `||mean_b G_b|| / sqrt(sum_b ||G_b - mean||^2 / (B - 1))` with `G_b` what
+    `weight_gradient_by_lag` gives for sequence b alone. Of a batch of pure noise it is about
+    `1 / sqrt(B)`; a lag below that teaches nothing, however large its gradient.
+
+    Shapes and arguments as there, with at least two sequences in the batch. Cost: that of
+    `weight_gradient_by_lag`, one sequence after the other; memory for twice its result. The
+    running sums are Welford's, kept as lengths, whose squares might underflow. Source: the ratio
+    of McCandlish, Kaplan & Amodei, An empirical model of large-batch training, 2018,
+    arXiv:1812.06162, section 2.2, lag by lag.
+
+    Raises what `weight_gradient_by_lag` raises, and `ArgumentError` for a batch of one.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
+    >>> cell = rnn.GRU(1, 4)
+    >>> params = cell.init(jax.random.key(0))
+    >>> xs = jax.random.normal(jax.random.key(1), (10, 8, 1))
+    >>> squares = lambda ys, targets: jnp.square(ys).sum(-1)
+    >>> found = rnn.analysis.signal_to_noise_by_lag(cell, params, xs, None, squares, lags=5)
+    >>> found.ratio.shape
+    (5,)
+    """
+    caller = "signal_to_noise_by_lag"
+    xs, batch_shape, path = trajectory(caller, cell, params, xs, carry)
+    loss_gradients(caller, loss, path.ys, targets, batch_shape)  # for what it refuses
+    sequences = math.prod(batch_shape)
+    if sequences < 2:
+        raise ArgumentError(
+            f"{caller}: noise is what the sequences of a batch differ by, so there must be two at "
+            f"least; got batch axes {batch_shape}."
+        )
+    first = jax.tree.map(lambda c: c[0], path.carries)
+
+    def flat(tree: Any, before: int) -> Any:
+        """The batch in front, as one axis."""
+        return jax.tree.map(
+            lambda x: jnp.moveaxis(
+                jnp.asarray(x).reshape(
+                    *x.shape[:before], sequences, *x.shape[before + len(batch_shape) :]
+                ),
+                before,
+                0,
+            ),
+            tree,
+        )
+
+    batch = (flat(xs, 1), flat(targets, 1), flat(first, 0))
+
+    def gradient(sequence: Any) -> Any:
+        xs, targets, carry = sequence
+        return weight_gradient_by_lag(cell, params, xs, targets, loss, carry, of=of, lags=lags)
+
+    def welford(state: Any, now: Any) -> tuple[Any, None]:
+        mean, spread = state
+        n, sequence = now
+        difference = jax.tree.map(jnp.subtract, gradient(sequence), mean)
+        mean = jax.tree.map(lambda m, d: m + d / n, mean, difference)
+        apart = norm(difference, 1) * jnp.sqrt((n - 1) / n)
+        return (mean, norm(jnp.stack([spread, apart], axis=-1), 1)), None
+
+    shapes = jax.eval_shape(gradient, jax.tree.map(lambda x: x[0], batch))
+    mean = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    spread = jnp.zeros_like(norm(mean, 1))
+    numbers = jnp.arange(1, sequences + 1, dtype=spread.dtype)
+    (mean, spread), _ = lax.scan(welford, (mean, spread), (numbers, batch))
+    signal, noise = norm(mean, 1), spread / jnp.sqrt(jnp.asarray(sequences - 1, spread.dtype))
+    return SignalToNoise(signal / noise, signal, noise)
+
+
+def _by_lag(
+    cell: Cell,
+    params: Params,
+    xs: Any,
+    path: Trajectory,
+    dys: Any,
+    lags: int,
+    of: Callable[[Params], Any],
+    start: tuple[int, ...] | None,
+) -> Any:
+    """`start`: the batch axes of an initial carry that the params made, or None."""
+
+    def back(state: tuple[Carry, Any], now: tuple[Any, ...]) -> tuple[Any, None]:
+        # Row l is the cotangent of the loss l steps on, so it moves up by one at every step.
+        cotangents, total = state
+        carry, x, dy = now
+        _, pull = jax.vjp(lambda p, c: step(cell, p, c, x)[0], params, carry)
+        _, pull_output = jax.vjp(lambda p, c: step(cell, p, c, x)[1], params, carry)
+        own = pull_output(dy)
+        earlier = jax.vmap(pull)(jax.tree.map(lambda c: c[:-1], cotangents))
+        grads, cotangents = jax.tree.map(
+            lambda own, earlier: jnp.concatenate([own[None], earlier]), own, earlier
+        )
+        return (cotangents, jax.tree.map(jnp.add, total, of(grads))), None
+
+    def zeros(tree: Any, drop: int) -> Any:
+        return jax.tree.map(lambda leaf: jnp.zeros((lags, *leaf.shape[drop:]), leaf.dtype), tree)
+
+    state = zeros(path.carries, 1), zeros(of(params), 0)
+    (cotangents, total), _ = lax.scan(back, state, (path.carries, xs, dys), reverse=True)
+    if start is not None:
+        # Row l is now the loss of step l, by the carry before step 0.
+        _, pull = jax.vjp(lambda p: cell.initial_carry(p, start), params)
+        (learned,) = jax.vmap(pull)(cotangents)
+        total = jax.tree.map(jnp.add, total, of(learned))
+    return total
