@@ -1,6 +1,7 @@
 """How gradients travel through time."""
 
 from rnn_jax.analysis.by_lag import GradientMap, gradient_by_lag, gradient_map, memory_horizon
+from rnn_jax.analysis.normality import Normality, normality, pseudospectrum
 from rnn_jax.analysis.pascanu import gradient_bound, omega
 from rnn_jax.analysis.saturation import saturated_share
 from rnn_jax.analysis.weights_by_lag import (
@@ -11,12 +12,15 @@ from rnn_jax.analysis.weights_by_lag import (
 
 __all__ = [
     "GradientMap",
+    "Normality",
     "SignalToNoise",
     "gradient_bound",
     "gradient_by_lag",
     "gradient_map",
     "memory_horizon",
+    "normality",
     "omega",
+    "pseudospectrum",
     "saturated_share",
     "signal_to_noise_by_lag",
     "weight_gradient_by_lag",
