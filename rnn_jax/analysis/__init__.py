@@ -1,6 +1,12 @@
 """How gradients travel through time."""
 
 from rnn_jax.analysis.by_lag import GradientMap, gradient_by_lag, gradient_map, memory_horizon
+from rnn_jax.analysis.mean_field import (
+    MeanField,
+    MeanFieldLyapunov,
+    mean_field,
+    mean_field_lyapunov,
+)
 from rnn_jax.analysis.normality import Normality, normality, pseudospectrum
 from rnn_jax.analysis.pascanu import gradient_bound, omega
 from rnn_jax.analysis.saturation import saturated_share
@@ -12,11 +18,15 @@ from rnn_jax.analysis.weights_by_lag import (
 
 __all__ = [
     "GradientMap",
+    "MeanField",
+    "MeanFieldLyapunov",
     "Normality",
     "SignalToNoise",
     "gradient_bound",
     "gradient_by_lag",
     "gradient_map",
+    "mean_field",
+    "mean_field_lyapunov",
     "memory_horizon",
     "normality",
     "omega",
