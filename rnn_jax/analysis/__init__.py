@@ -1,6 +1,7 @@
 """How gradients travel through time."""
 
 from rnn_jax.analysis.by_lag import GradientMap, gradient_by_lag, gradient_map, memory_horizon
+from rnn_jax.analysis.fixed_points import FixedPoints, fixed_points
 from rnn_jax.analysis.mean_field import (
     MeanField,
     MeanFieldLyapunov,
@@ -17,11 +18,13 @@ from rnn_jax.analysis.weights_by_lag import (
 )
 
 __all__ = [
+    "FixedPoints",
     "GradientMap",
     "MeanField",
     "MeanFieldLyapunov",
     "Normality",
     "SignalToNoise",
+    "fixed_points",
     "gradient_bound",
     "gradient_by_lag",
     "gradient_map",
