@@ -1,6 +1,15 @@
 """How gradients travel through time."""
 
 from rnn_jax.analysis.by_lag import GradientMap, gradient_by_lag, gradient_map, memory_horizon
+from rnn_jax.analysis.curvature import (
+    Extremes,
+    SpectralDensity,
+    extreme_eigenvalues,
+    gauss_newton,
+    hessian,
+    smoothed,
+    spectral_density,
+)
 from rnn_jax.analysis.fixed_points import FixedPoints, fixed_points
 from rnn_jax.analysis.mean_field import (
     MeanField,
@@ -18,16 +27,21 @@ from rnn_jax.analysis.weights_by_lag import (
 )
 
 __all__ = [
+    "Extremes",
     "FixedPoints",
     "GradientMap",
     "MeanField",
     "MeanFieldLyapunov",
     "Normality",
     "SignalToNoise",
+    "SpectralDensity",
+    "extreme_eigenvalues",
     "fixed_points",
+    "gauss_newton",
     "gradient_bound",
     "gradient_by_lag",
     "gradient_map",
+    "hessian",
     "mean_field",
     "mean_field_lyapunov",
     "memory_horizon",
@@ -36,5 +50,7 @@ __all__ = [
     "pseudospectrum",
     "saturated_share",
     "signal_to_noise_by_lag",
+    "smoothed",
+    "spectral_density",
     "weight_gradient_by_lag",
 ]
