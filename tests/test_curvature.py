@@ -42,8 +42,8 @@ def extremes(a, key, steps):
 
 def test_the_hessian_of_least_squares_is_the_covariance(least_squares, key):
     predictions, loss, params, covariance = least_squares
-    product = rnn.analysis.hessian(lambda p: loss(predictions(p)), params)
-    again = rnn.analysis.gauss_newton(predictions, loss, params)
+    product = rnn.analysis.hessian_product(lambda p: loss(predictions(p)), params)
+    again = rnn.analysis.gauss_newton_product(predictions, loss, params)
     np.testing.assert_allclose(matrix(product, params), covariance, rtol=1e-11, atol=1e-14)
     np.testing.assert_allclose(matrix(again, params), covariance, rtol=1e-11, atol=1e-14)
     found = rnn.analysis.extreme_eigenvalues(product, params, key, steps=6)
@@ -76,8 +76,8 @@ def test_products_and_extremes_are_those_of_the_whole_matrices(network):
         whole = jax.hessian(lambda flat: loss(model(unravel(flat))))(flat)
         jacobian = jax.jacrev(lambda flat: model(unravel(flat)).reshape(-1))(flat)
         products = (
-            rnn.analysis.hessian(lambda p: loss(model(p)), params),
-            rnn.analysis.gauss_newton(model, loss, params),
+            rnn.analysis.hessian_product(lambda p: loss(model(p)), params),
+            rnn.analysis.gauss_newton_product(model, loss, params),
         )
         key = jax.random.key(3)
         found = [rnn.analysis.extreme_eigenvalues(p, params, key, 40) for p in products]

@@ -13,7 +13,7 @@ from rnn_jax.cell import Params, positive
 from rnn_jax.errors import ArgumentError
 
 
-def hessian(loss: Callable[[Params], jax.Array], params: Params) -> Product:
+def hessian_product(loss: Callable[[Params], jax.Array], params: Params) -> Product:
     """The Hessian of a loss as `v -> H v`, forward over reverse, without the matrix.
 
     Shapes: v and `H v` are pytrees as params. Cost of a product: about two of the gradient; what
@@ -21,7 +21,7 @@ def hessian(loss: Callable[[Params], jax.Array], params: Params) -> Product:
     multiplication by the Hessian, Neural Computation 6, 1994.
 
     >>> import jax.numpy as jnp, rnn_jax as rnn
-    >>> product = rnn.analysis.hessian(lambda w: jnp.sum(w**4), jnp.array([1.0, 2.0]))
+    >>> product = rnn.analysis.hessian_product(lambda w: jnp.sum(w**4), jnp.array([1.0, 2.0]))
     >>> product(jnp.array([1.0, 1.0])).tolist()
     [12.0, 48.0]
     """
@@ -29,7 +29,7 @@ def hessian(loss: Callable[[Params], jax.Array], params: Params) -> Product:
     return product
 
 
-def gauss_newton(
+def gauss_newton_product(
     model: Callable[[Params], Any], loss: Callable[[Any], jax.Array], params: Params
 ) -> Product:
     """The Gauss-Newton matrix of `loss(model(params))` as `v -> J' H_L J v`.
@@ -45,13 +45,13 @@ def gauss_newton(
 
     >>> import jax.numpy as jnp, rnn_jax as rnn
     >>> half_squares = lambda ys: jnp.sum(ys**2) / 2
-    >>> product = rnn.analysis.gauss_newton(jnp.square, half_squares, jnp.array([1.0, 3.0]))
+    >>> product = rnn.analysis.gauss_newton_product(jnp.square, half_squares, jnp.array([1.0, 3.0]))
     >>> product(jnp.array([1.0, 1.0])).tolist()
     [4.0, 36.0]
     """
     outputs, forward = jax.linearize(model, params)
     backward = jax.linear_transpose(forward, params)
-    of_loss = hessian(loss, outputs)
+    of_loss = hessian_product(loss, outputs)
 
     def product(v: Any) -> Any:
         (pulled,) = backward(of_loss(forward(v)))

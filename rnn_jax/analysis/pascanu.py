@@ -52,7 +52,7 @@ def omega(
     step k + 1 on; the mean over the batch. The last step, behind which no gradient comes from
     later ones, has no term, and neither has a step where that gradient is zero. Only the
     direction in which the error goes back is held to its length, so others may still be
-    forgotten. To train with it, add it to the loss, times a weight between about 0.1 and 4.
+    forgotten. To train with it, add it to the loss, times a weight.
 
     As in the paper its derivative is the immediate one: `dL/dc_{k+1}` and `c_k` count as
     constants, and the params act through `dc_{k+1}/dc_k` alone. So its gradient costs no

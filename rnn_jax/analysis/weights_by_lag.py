@@ -15,6 +15,9 @@ from rnn_jax.errors import ArgumentError
 from rnn_jax.training import Loss
 from rnn_jax.unroll import step
 
+CHUNK = 16
+"""How many steps write into the result at once: it is large, and writing is what costs."""
+
 
 def everything(params: Params) -> Params:
     """All of the params: the default of what is looked at."""
@@ -41,8 +44,8 @@ def weight_gradient_by_lag(
 
     Shapes: xs `(T, *batch, ...)`; the result is the pytree `of(params)` with an axis of lags in
     front of every leaf. Cost: `lags` backward passes, taken together; memory for `lags` copies of
-    `of(params)`. Sources: Werbos, Proc. IEEE 78, 1990; Pascanu, Mikolov & Bengio, ICML 2013,
-    eqs. 3 and 4.
+    `of(params)` and of 16 carries. Sources: Werbos, Proc. IEEE 78, 1990; Pascanu, Mikolov &
+    Bengio, ICML 2013, eqs. 3 and 4.
 
     Args:
       cell: A cell.
@@ -107,9 +110,9 @@ def signal_to_noise_by_lag(
 
     Shapes and arguments as there, with at least two sequences in the batch. Cost: that of
     `weight_gradient_by_lag`, one sequence after the other; memory for twice its result. The
-    running sums are Welford's, kept as lengths, whose squares might underflow. Source: the ratio
-    of McCandlish, Kaplan & Amodei, An empirical model of large-batch training, 2018,
-    arXiv:1812.06162, section 2.2, lag by lag.
+    running sums are Welford's, kept as lengths, whose squares might underflow. Source:
+    McCandlish, Kaplan & Amodei, An empirical model of large-batch training, 2018,
+    arXiv:1812.06162, section 2.2, whose simple noise scale is `ratio^-2`, here lag by lag.
 
     Raises what `weight_gradient_by_lag` raises, and `ArgumentError` for a batch of one.
 
@@ -181,27 +184,47 @@ def _by_lag(
 ) -> Any:
     """`start`: the batch axes of an initial carry that the params made, or None."""
 
-    def back(state: tuple[Carry, Any], now: tuple[Any, ...]) -> tuple[Any, None]:
+    def one(cotangents: Carry, now: tuple[Any, ...]) -> tuple[Carry, Carry]:
         # Row l is the cotangent of the loss l steps on, so it moves up by one at every step.
-        cotangents, total = state
         carry, x, dy = now
-        _, pull = jax.vjp(lambda p, c: step(cell, p, c, x)[0], params, carry)
-        _, pull_output = jax.vjp(lambda p, c: step(cell, p, c, x)[1], params, carry)
-        own = pull_output(dy)
-        earlier = jax.vmap(pull)(jax.tree.map(lambda c: c[:-1], cotangents))
-        grads, cotangents = jax.tree.map(
-            lambda own, earlier: jnp.concatenate([own[None], earlier]), own, earlier
-        )
-        return (cotangents, jax.tree.map(jnp.add, total, of(grads))), None
+        _, pull = jax.vjp(lambda c: step(cell, params, c, x)[0], carry)
+        _, pull_output = jax.vjp(lambda c: step(cell, params, c, x)[1], carry)
+        (own,) = pull_output(dy)
+        (earlier,) = jax.vmap(pull)(jax.tree.map(lambda c: c[:-1], cotangents))
+        return jax.tree.map(_on_top, own, earlier), cotangents
+
+    def back(state: tuple[Carry, Any], chunk: tuple[Any, ...]) -> tuple[Any, None]:
+        cotangents, total = state
+        cotangents, arriving = lax.scan(one, cotangents, chunk, reverse=True)
+        # For the params all steps of a chunk are one batch of one step.
+        carries, xs, dys = chunk
+        _, pull = jax.vjp(lambda p: step(cell, p, carries, xs)[0], params)
+        _, pull_output = jax.vjp(lambda p: step(cell, p, carries, xs)[1], params)
+        (own,) = pull_output(dys)
+        (earlier,) = jax.vmap(pull)(jax.tree.map(lambda c: jnp.moveaxis(c[:, :-1], 1, 0), arriving))
+        grads = of(jax.tree.map(_on_top, own, earlier))
+        return (cotangents, jax.tree.map(jnp.add, total, grads)), None
 
     def zeros(tree: Any, drop: int) -> Any:
         return jax.tree.map(lambda leaf: jnp.zeros((lags, *leaf.shape[drop:]), leaf.dtype), tree)
 
+    # To whole chunks by more of the last step, whose loss does not count.
+    rest = -xs.shape[0] % CHUNK
+    dys = jnp.concatenate([dys, jnp.zeros((rest, *dys.shape[1:]), dys.dtype)])
+    carries, xs = jax.tree.map(
+        lambda a: jnp.concatenate([a, jnp.broadcast_to(a[-1:], (rest, *a.shape[1:]))]),
+        (path.carries, xs),
+    )
+    chunks = jax.tree.map(lambda a: a.reshape(-1, CHUNK, *a.shape[1:]), (carries, xs, dys))
     state = zeros(path.carries, 1), zeros(of(params), 0)
-    (cotangents, total), _ = lax.scan(back, state, (path.carries, xs, dys), reverse=True)
+    (cotangents, total), _ = lax.scan(back, state, chunks, reverse=True)
     if start is not None:
         # Row l is now the loss of step l, by the carry before step 0.
         _, pull = jax.vjp(lambda p: cell.initial_carry(p, start), params)
         (learned,) = jax.vmap(pull)(cotangents)
         total = jax.tree.map(jnp.add, total, of(learned))
     return total
+
+
+def _on_top(own: jax.Array, earlier: jax.Array) -> jax.Array:
+    return jnp.concatenate([own[None], earlier])
