@@ -20,11 +20,8 @@ from rnn_jax.analysis.mean_field import (
 from rnn_jax.analysis.normality import Normality, normality, pseudospectrum
 from rnn_jax.analysis.pascanu import gradient_bound, omega
 from rnn_jax.analysis.saturation import saturated_share
-from rnn_jax.analysis.weights_by_lag import (
-    SignalToNoise,
-    signal_to_noise_by_lag,
-    weight_gradient_by_lag,
-)
+from rnn_jax.analysis.signal_to_noise import SignalToNoise, signal_to_noise_by_lag
+from rnn_jax.analysis.weights_by_lag import weight_gradient_by_lag
 
 __all__ = [
     "Extremes",
