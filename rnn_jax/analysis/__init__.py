@@ -1,5 +1,53 @@
 """How gradients travel through time."""
 
-from rnn_jax.analysis.by_lag import gradient_by_lag
+from rnn_jax.analysis.by_lag import GradientMap, gradient_by_lag, gradient_map, memory_horizon
+from rnn_jax.analysis.curvature import (
+    Extremes,
+    SpectralDensity,
+    extreme_eigenvalues,
+    gauss_newton_product,
+    hessian_product,
+    smoothed,
+    spectral_density,
+)
+from rnn_jax.analysis.fixed_points import FixedPoints, fixed_points
+from rnn_jax.analysis.mean_field import (
+    MeanField,
+    MeanFieldLyapunov,
+    mean_field,
+    mean_field_lyapunov,
+)
+from rnn_jax.analysis.normality import Normality, normality, pseudospectrum
+from rnn_jax.analysis.pascanu import gradient_bound, omega
+from rnn_jax.analysis.saturation import saturated_share
+from rnn_jax.analysis.signal_to_noise import SignalToNoise, signal_to_noise_by_lag
+from rnn_jax.analysis.weights_by_lag import weight_gradient_by_lag
 
-__all__ = ["gradient_by_lag"]
+__all__ = [
+    "Extremes",
+    "FixedPoints",
+    "GradientMap",
+    "MeanField",
+    "MeanFieldLyapunov",
+    "Normality",
+    "SignalToNoise",
+    "SpectralDensity",
+    "extreme_eigenvalues",
+    "fixed_points",
+    "gauss_newton_product",
+    "gradient_bound",
+    "gradient_by_lag",
+    "gradient_map",
+    "hessian_product",
+    "mean_field",
+    "mean_field_lyapunov",
+    "memory_horizon",
+    "normality",
+    "omega",
+    "pseudospectrum",
+    "saturated_share",
+    "signal_to_noise_by_lag",
+    "smoothed",
+    "spectral_density",
+    "weight_gradient_by_lag",
+]

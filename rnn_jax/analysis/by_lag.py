@@ -1,15 +1,70 @@
-"""The gradient of one step's loss by how far back it reaches."""
+"""The gradient of each step's loss by how far back it reaches, also where it underflows."""
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rnn_jax.analysis.norms import along, unit
+from rnn_jax.analysis.trajectory import Trajectory, loss_gradients, trajectory
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.errors import ShapeError
+from rnn_jax.errors import ArgumentError
 from rnn_jax.training import Loss
 from rnn_jax.unroll import step
+
+
+class GradientMap(NamedTuple):
+    """Gradient norms as natural logarithms: `exp(-2000)` is no number, -2000 is."""
+
+    log_norms: jax.Array
+    """`(T, T)`: `log ||dL_t/dc_k||` at `[t, k]`; -inf where k > t, and where it is zero."""
+    by_lag: jax.Array
+    """`(T,)`: the logarithm of the sum of `||dL_t/dc_{t-lag}||` over t, lag 0 first."""
+
+
+def gradient_map(
+    cell: Cell,
+    params: Params,
+    xs: Any,
+    targets: Any,
+    loss: Loss,
+    carry: Carry | None = None,
+) -> GradientMap:
+    """How much of every step's loss every earlier carry still moves.
+
+    `||dL_t / dc_k|| = ||dL_t/dc_{t} J_{t-1} ... J_k||`, with `c_k` the carry that enters step k,
+    all its leaves taken together, and `J_j = dc_{j+1}/dc_j`: the terms of BPTT's double sum
+    before they meet the weights. Over a batch the mean of the norms. `loss` is the loss of each
+    step, from that step's output alone.
+
+    Each cotangent travels back as a direction and the logarithm of its length, so that nothing
+    under- or overflows, however long the sequence.
+
+    Shapes: xs `(T, *batch, ...)`, targets `(T, *batch, ...)`. Cost: T backward passes, taken
+    together as one pass with T times the rows; memory for T carries more than that of one.
+    Source: Pascanu, Mikolov & Bengio, On the difficulty of training recurrent neural networks,
+    ICML 2013, eqs. 3 to 5.
+
+    Raises `ShapeError` where there is no step or the loss is not one number a step,
+    `StructureError` for a cell without memory, and what `unroll` raises.
+
+    >>> import jax.numpy as jnp, rnn_jax as rnn
+    >>> cell = rnn.Elman(1, 1, activation=lambda a: a)
+    >>> params = rnn.ElmanParams(jnp.ones((1, 1)), jnp.full((1, 1), 0.5), jnp.zeros(1))
+    >>> outputs = lambda ys, targets: ys.sum(-1)
+    >>> found = rnn.analysis.gradient_map(cell, params, jnp.ones((3, 1)), None, outputs)
+    >>> jnp.exp(found.log_norms).round(4).tolist()
+    [[0.5, 0.0, 0.0], [0.25, 0.5, 0.0], [0.125, 0.25, 0.5]]
+    >>> jnp.exp(found.by_lag).round(4).tolist()
+    [1.5, 0.5, 0.125]
+    """
+    xs, batch_shape, path = trajectory("gradient_map", cell, params, xs, carry)
+    dys = loss_gradients("gradient_map", loss, path.ys, targets, batch_shape)
+    steps = jnp.arange(xs.shape[0], dtype=jnp.int32)
+    log_norms = _log_norms(cell, params, xs, path, dys, steps, len(batch_shape))
+    return GradientMap(log_norms, _sum_by_lag(log_norms))
 
 
 def gradient_by_lag(
@@ -23,46 +78,88 @@ def gradient_by_lag(
     """How much of the last step's loss each earlier carry still moves.
 
     `norm_k = mean over the batch of ||dL_{T-1} / dc_{T-1-k}||`, where `c_t` is the carry that
-    enters step t, all its leaves taken together, and k the lag in steps.
+    enters step t, all its leaves taken together, and k the lag in steps: the last row of
+    `gradient_map`, as plain numbers.
 
     Shapes: xs `(T, *batch, ...)`, targets `(T, *batch, ...)`; the result is `(T,)`, lag 0 first.
-    Cost: one forward and one backward pass, storing as `Scan` does. Source: Pascanu, Mikolov &
+    Cost: one forward and one backward pass, storing the carries. Source: Pascanu, Mikolov &
     Bengio, On the difficulty of training recurrent neural networks, ICML 2013, eq. 5.
 
-    Raises `ShapeError` where there is no step.
+    Raises what `gradient_map` raises.
 
-    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
+    >>> import jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.Elman(1, 1, activation=lambda a: a)
     >>> params = rnn.ElmanParams(jnp.ones((1, 1)), jnp.full((1, 1), 0.5), jnp.zeros(1))
     >>> last_output = lambda ys, targets: ys.sum(-1)
-    >>> rnn.analysis.gradient_by_lag(cell, params, jnp.ones((4, 1)), None, last_output).tolist()
+    >>> norms = rnn.analysis.gradient_by_lag(cell, params, jnp.ones((4, 1)), None, last_output)
+    >>> norms.round(5).tolist()
     [0.5, 0.25, 0.125, 0.0625]
     """
-    if not xs.shape[0]:
-        raise ShapeError("gradient_by_lag: xs has no steps, so there is no last loss.")
-    batch_shape = xs.shape[1 : xs.ndim - len(cell.input.shape)]
-    if carry is None:
-        carry = cell.initial_carry(params, batch_shape)
-
-    def last_loss(nudges: Carry) -> jax.Array:
-        def nudged(carry: Carry, at: tuple[Any, Carry]) -> tuple[Carry, jax.Array]:
-            x, nudge = at
-            return step(cell, params, jax.tree.map(jnp.add, carry, nudge), x)
-
-        _, ys = lax.scan(nudged, carry, (xs, nudges))
-        # Sequences of a batch do not meet, so the gradient of the sum is each one's own.
-        return loss(ys, targets)[-1].sum()
-
-    still = jax.tree.map(lambda c: jnp.zeros((xs.shape[0], *c.shape), c.dtype), carry)
-    grads = jax.grad(last_loss)(still)
-    lead = 1 + len(batch_shape)
-    flat = [g.reshape(*g.shape[:lead], -1) for g in jax.tree.leaves(grads)]
-    norms = _norm(jnp.concatenate(flat, axis=-1))
-    return norms.reshape(xs.shape[0], -1).mean(-1)[::-1]
+    xs, batch_shape, path = trajectory("gradient_by_lag", cell, params, xs, carry)
+    dys = loss_gradients("gradient_by_lag", loss, path.ys, targets, batch_shape)
+    last = jnp.array([xs.shape[0] - 1], jnp.int32)
+    return jnp.exp(_log_norms(cell, params, xs, path, dys, last, len(batch_shape))[0, ::-1])
 
 
-def _norm(v: jax.Array) -> jax.Array:
-    """Euclidean norm over the last axis, where the squares may underflow and the norm does not."""
-    largest = jnp.max(jnp.abs(v), axis=-1, keepdims=True)
-    scaled = v / jnp.where(largest > 0, largest, 1)
-    return largest[..., 0] * jnp.sqrt(jnp.sum(jnp.square(scaled), axis=-1))
+def memory_horizon(log_norms: jax.Array, share: float = 0.95) -> jax.Array:
+    """The effective memory: the smallest lag up to which `share` of the summed norm lies.
+
+    `min {n : sum_{k<=n} norm_k >= share * sum_k norm_k}`, from the logarithms of the norms by
+    lag, `(..., T)` with lag 0 first, as `GradientMap.by_lag`; an integer of shape `(...)`. It
+    knows nothing of lags that the sequence is too short for. A scalar weight w has about
+    `log(1 - share) / log w`.
+
+    Raises `ArgumentError` for a share outside (0, 1].
+
+    >>> import jax.numpy as jnp, rnn_jax as rnn
+    >>> int(rnn.analysis.memory_horizon(jnp.arange(1, 401) * jnp.log(0.9)))
+    28
+    """
+    if not 0 < share <= 1:
+        raise ArgumentError(f"memory_horizon: share must lie in (0, 1], got {share!r}.")
+    within = lax.cumlogsumexp(log_norms, axis=log_norms.ndim - 1)
+    return jnp.argmax(within >= within[..., -1:] + math.log(share), axis=-1)
+
+
+def _log_norms(
+    cell: Cell,
+    params: Params,
+    xs: Any,
+    path: Trajectory,
+    dys: Any,
+    at: jax.Array,
+    batch_axes: int,
+) -> jax.Array:
+    """`(R, T)`: `log ||dL_t/dc_k||` of the R losses of steps `at` by the carry of every step k."""
+    rows, lead = at.shape[0], 1 + batch_axes
+
+    def back(state: tuple[Carry, jax.Array], now: tuple[Any, ...]) -> tuple[Any, jax.Array]:
+        directions, logs = state
+        carry, x, dy, k = now
+        _, pull = jax.vjp(lambda c: step(cell, params, c, x)[0], carry)
+        _, pull_output = jax.vjp(lambda c: step(cell, params, c, x)[1], carry)
+        (pulled,) = jax.vmap(pull)(directions)
+        (started,) = pull_output(dy)
+        here = (at == k).reshape(rows, *(1,) * batch_axes)
+        # Until its own step a row is zero, at -inf.
+        cotangents = jax.tree.map(
+            lambda new, old: jnp.where(along(here, old), new, old), started, pulled
+        )
+        directions, growth = unit(cotangents, lead)
+        logs = jnp.where(here, 0, logs) + growth
+        return (directions, logs), logs
+
+    nothing = jax.tree.map(lambda c: jnp.zeros((rows, *c.shape[1:]), c.dtype), path.carries)
+    logs = jnp.zeros((rows, *dys.shape[1 : 1 + batch_axes]), dys.dtype)
+    now = (path.carries, xs, dys, jnp.arange(xs.shape[0], dtype=at.dtype))
+    _, by_step = lax.scan(back, (nothing, logs), now, reverse=True)
+    over = by_step.reshape(*by_step.shape[:2], -1)
+    return jax.nn.logsumexp(over, axis=-1).T - math.log(over.shape[-1])
+
+
+def _sum_by_lag(log_norms: jax.Array) -> jax.Array:
+    k = jnp.arange(log_norms.shape[0], dtype=jnp.int32)
+    t = k[:, None] + k
+    inside = t < k.size
+    found = log_norms[jnp.where(inside, t, 0), k]
+    return jax.nn.logsumexp(jnp.where(inside, found, -jnp.inf), axis=1)

@@ -1,0 +1,112 @@
+"""How many units of a cell are saturated, so that no gradient passes them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+from rnn_jax.analysis.trajectory import trajectory
+from rnn_jax.cell import Carry, Cell, Params
+from rnn_jax.errors import ArgumentError, StructureError
+from rnn_jax.unroll import step
+
+# By what it made: the slope of a nonlinearity over its steepest.
+SLOPES: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "tanh": lambda y: 1 - y * y,
+    "logistic": lambda y: 4 * y * (1 - y),
+    "max": lambda y: (y > 0).astype(y.dtype),
+}
+
+
+def saturated_share(
+    cell: Cell, params: Params, xs: Any, carry: Carry | None = None, *, slope: float = 0.1
+) -> jax.Array:
+    """The share of saturated units, for each nonlinearity of the cell and each step.
+
+    A unit is saturated where the local derivative of its nonlinearity is below `slope` times the
+    steepest that it has: `1 - tanh(a)^2 < slope`, which at 0.1 is `|tanh(a)| > 0.949`;
+    `4 s (1 - s) < slope` for a sigmoid s, which is the same for its `tanh(a / 2)`; a ReLU, where
+    it is off. Gradients die there, whether the unit is a state or a gate: a remember gate
+    saturated at 1 keeps the memory, and cannot learn to stop.
+
+    The nonlinearities are read off the program of one step, in the order in which it evaluates
+    them, so any cell will do, also one that does not split; an LSTM has f, i, g, o and the
+    memory's. What a step does inside a loop of its own is not looked into.
+
+    Shapes: xs `(T, *batch, ...)`; the result is `(nonlinearities, T)`. Cost: one forward pass and
+    its steps once more, all at a time. Sources: Glorot & Bengio, AISTATS 2010, section 3;
+    Karpathy, Johnson & Li, 2015, arXiv:1506.02078, section 4.2, for gates.
+
+    Raises `ArgumentError` for a slope outside [0, 1], `StructureError` where the cell has neither
+    tanh nor sigmoid nor ReLU, and what `gradient_map` raises.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
+    >>> cell = rnn.Elman(1, 2)
+    >>> params = rnn.ElmanParams(jnp.array([[0.1, 9.0]]), jnp.zeros((2, 2)), jnp.zeros(2))
+    >>> rnn.analysis.saturated_share(cell, params, jnp.array([[0.0], [1.0], [-1.0]])).tolist()
+    [[0.0, 0.5, 0.5]]
+    """
+    if not 0 <= slope <= 1:
+        raise ArgumentError(f"saturated_share: slope must lie in [0, 1], got {slope!r}.")
+    xs, batch_shape, path = trajectory("saturated_share", cell, params, xs, carry)
+    lead = (xs.shape[0], *batch_shape)
+    # With the carries known, all steps are one batch of one step.
+    program, leaves = _program(lambda carries, xs: step(cell, params, carries, xs)[0], path, xs)
+    slopes = _slopes(program.jaxpr, program.consts, leaves)
+    over = [s for s in slopes if s.shape[: len(lead)] == lead]
+    if not over:
+        raise StructureError(
+            f"saturated_share: a step of {cell!r} evaluates no tanh, sigmoid or ReLU, so nothing "
+            "of it saturates."
+        )
+    shares = [jnp.mean(s < slope, axis=range(1, s.ndim), dtype=s.dtype) for s in over]
+    return jnp.stack(shares)
+
+
+def _program(f: Callable[..., Any], path: Any, xs: Any) -> tuple[ClosedJaxpr, list[Any]]:
+    return jax.make_jaxpr(f)(path.carries, xs), jax.tree.leaves((path.carries, xs))
+
+
+def _slopes(program: Jaxpr, consts: Any, arguments: list[Any]) -> list[jax.Array]:
+    """Evaluate a program, and collect the relative slopes of its nonlinearities."""
+    found: list[jax.Array] = []
+
+    def evaluate(program: Jaxpr, consts: Any, arguments: list[Any]) -> list[Any]:
+        known = dict(zip(program.constvars, consts, strict=True))
+        known |= dict(zip(program.invars, arguments, strict=True))
+
+        def read(variable: Any) -> Any:
+            return variable.val if isinstance(variable, Literal) else known[variable]
+
+        for equation in program.eqns:
+            name, values = equation.primitive.name, [read(v) for v in equation.invars]
+            inner = _inner(equation)
+            if inner is not None:
+                results = evaluate(inner.jaxpr, inner.consts, values)
+            else:
+                results = equation.primitive.bind(*values, **equation.params)
+                results = results if equation.primitive.multiple_results else [results]
+            if name in SLOPES and (name != "max" or _with_zero(equation)):
+                found.append(SLOPES[name](results[0]))
+            known |= dict(zip(equation.outvars, results, strict=True))
+        return [read(v) for v in program.outvars]
+
+    evaluate(program, consts, arguments)
+    return found
+
+
+def _inner(equation: Any) -> ClosedJaxpr | None:
+    """The program that an equation calls once, such as that of a jitted function."""
+    if equation.primitive.name in ("scan", "while", "cond"):
+        return None
+    programs = [p for p in equation.params.values() if isinstance(p, ClosedJaxpr | Jaxpr)]
+    if len(programs) != 1:
+        return None
+    (program,) = programs
+    return program if isinstance(program, ClosedJaxpr) else ClosedJaxpr(program, ())
+
+
+def _with_zero(equation: Any) -> bool:
+    return any(isinstance(v, Literal) and v.val == 0 for v in equation.invars)

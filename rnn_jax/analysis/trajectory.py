@@ -1,0 +1,64 @@
+"""What an analysis starts from: the carries that a sequence visits, and the gradient it emits."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from rnn_jax.cell import Carry, Cell, Params
+from rnn_jax.errors import ShapeError, StructureError
+from rnn_jax.training import Loss
+from rnn_jax.unroll import step, unroll
+
+
+class Trajectory(NamedTuple):
+    """A run over a sequence, step by step."""
+
+    carries: Carry
+    """`(T, *batch, ...)`: the carry that enters each step."""
+    ys: Any
+    """`(T, *batch, ...)`: what each step emits."""
+
+
+def trajectory(
+    caller: str, cell: Cell, params: Params, xs: Any, carry: Carry | None
+) -> tuple[Any, tuple[int, ...], Trajectory]:
+    """The inputs as an array, the batch axes, the run; raises what `unroll` does, and for T = 0."""
+    if not isinstance(cell, Cell):
+        raise StructureError(f"{caller}: the first argument must be a Cell, got {cell!r}.")
+    jax.eval_shape(functools.partial(unroll, cell), params, xs, carry)
+    xs = jnp.asarray(xs)
+    if not xs.shape[0]:
+        raise ShapeError(f"{caller}: xs has no steps, so there is no loss; give it one at least.")
+    batch_shape = tuple(xs.shape[1 : xs.ndim - len(cell.input.shape)])
+    if carry is None:
+        carry = cell.initial_carry(params, batch_shape)
+    if not jax.tree.leaves(carry):
+        raise StructureError(
+            f"{caller}: {cell!r} has no memory, so no gradient goes back in time; "
+            "give a cell with a carry."
+        )
+
+    def run(carry: Carry, x: Any) -> tuple[Carry, Trajectory]:
+        after, y = step(cell, params, carry, x)
+        return after, Trajectory(carry, y)
+
+    _, path = lax.scan(run, jax.tree.map(jnp.asarray, carry), xs)
+    return xs, batch_shape, path
+
+
+def loss_gradients(
+    caller: str, loss: Loss, ys: Any, targets: Any, batch_shape: tuple[int, ...]
+) -> Any:
+    """`dL_t/dy_t` of every step and sequence, for a loss of each step that reads its own y."""
+    losses, pull = jax.vjp(lambda ys: loss(ys, targets), ys)
+    wanted = (ys.shape[0], *batch_shape)
+    if losses.shape != wanted:
+        raise ShapeError(
+            f"{caller}: loss(ys, targets) must return one number a step and sequence, {wanted}, "
+            f"got shape {losses.shape}; do not take its mean."
+        )
+    (dys,) = pull(jnp.ones_like(losses))
+    return dys
