@@ -28,11 +28,11 @@ def flossing_loss(
     over the length of xs. Minimise it before training, at times during it, or as a term of the
     loss.
 
-    The derivative is exact, also through the state and through Q, except where a direction dies:
-    where one step makes it dependent on the others up to rounding, that step counts as constant,
-    for it has no derivative in floats; and where a step maps it to exactly zero, its exponent is
-    -inf and it is left out of the mean. So the gradient is finite where the loss is, and the loss
-    is finite for every finite run.
+    The derivative is exact, also through the state and through Q, except where a direction dies.
+    Where a step makes it dependent on the others up to rounding (`eps^(3/4)` of the longest), QR's
+    own derivative is noise or NaN, and that step counts as constant; where a step maps it to
+    exactly zero, its exponent is -inf and it is left out of the mean. So every finite run has a
+    finite loss and a finite gradient.
 
     Shapes: xs `(T, *batch, ...)`; a scalar. Cost: `lyapunov_spectrum`'s, and about three times
     that for the gradient; memory `O(T (N + N k / every))`. Source: Engelken, NeurIPS 2023,
@@ -40,14 +40,15 @@ def flossing_loss(
 
     Arguments and errors are those of `lyapunov_spectrum`; `exponents` is k.
 
-    >>> import jax, jax.numpy as jnp, optax, rnn_jax as rnn
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.Elman(1, 8)
     >>> params, xs = cell.init(jax.random.key(0)), jnp.zeros((30, 1))
     >>> params = params._replace(w_hh=0.5 * params.w_hh)
     >>> loss = lambda params: rnn.analysis.flossing_loss(cell, params, xs, exponents=3)
+    >>> gradient = jax.jit(jax.grad(loss))
     >>> before = loss(params)
     >>> for _ in range(20):
-    ...     grads = jax.grad(loss)(params)
+    ...     grads = gradient(params)
     ...     params = jax.tree.map(lambda p, g: p - 0.1 * g, params, grads)
     >>> bool(loss(params) < 0.1 * before)
     True

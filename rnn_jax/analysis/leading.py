@@ -137,11 +137,11 @@ def _leading(
                 c, z = jax.tree.map(lambda x: x[order(i)], (carries, zs))
                 columns = apply(step, c, z, vectors.directions)
                 noise = error * jnp.linalg.norm(columns, axis=0)
-                return orthogonalise(graded(columns, vectors.log_lengths, noise), loose)
+                vectors = graded(columns, vectors.log_lengths, noise)
+                return orthogonalise(vectors, jnp.where(i == lag - 1, tight, loose))
 
             zeros = jnp.zeros(width, block.dtype)
-            vectors = lax.fori_loop(0, lag, body, Graded(directions, zeros, zeros))
-            return orthogonalise(vectors, tight)
+            return lax.fori_loop(0, lag, body, Graded(directions, zeros, zeros))
 
         def at(lag: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
             first, last = len(carries) - lag, len(carries) - 1

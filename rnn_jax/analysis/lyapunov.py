@@ -48,7 +48,8 @@ def lyapunov_spectrum(
     right in the limit of large T, and `running` shows how it settles. It differentiates, with
     `orthonormalise`'s care where a direction dies out; see `flossing_loss`. A system without an
     input, such as `h' = tanh(J h)`, is a cell whose inputs are zeros. A direction that a step
-    maps to zero has exponent -inf.
+    maps to zero has exponent -inf, or `log(eps)` a QR where rounding hides the zero: rates near
+    -36 in float64 and -16 in float32 say no more than that.
 
     Shapes: xs `(T, *batch, ...)`. Cost: a step multiplies its Jacobian with Q, `O(N^2 k)` for a
     dense recurrent weight, every `every` steps a QR of `O(N k^2)`; memory `O(T N)`. Sources:
@@ -119,6 +120,7 @@ def adjoint_lyapunov_spectrum(
     return _measure("adjoint_lyapunov_spectrum", _ADJOINT, cell, params, xs, carry, counts, key)
 
 
+@jax.jit
 def kaplan_yorke_dimension(exponents: jax.Array) -> jax.Array:
     """The dimension of the attractor by Kaplan and Yorke: `(*batch, k) -> (*batch)`.
 
