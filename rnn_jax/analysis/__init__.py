@@ -11,6 +11,17 @@ from rnn_jax.analysis.curvature import (
     spectral_density,
 )
 from rnn_jax.analysis.fixed_points import FixedPoints, fixed_points
+from rnn_jax.analysis.flatten import flatten_carry, unflatten_carry
+from rnn_jax.analysis.flossing import flossing_loss
+from rnn_jax.analysis.jacobians import Propagator, propagator, step_jacobians
+from rnn_jax.analysis.leading import LeadingSpectrum, leading_gradient_spectrum
+from rnn_jax.analysis.lyapunov import (
+    LyapunovSpectrum,
+    adjoint_lyapunov_spectrum,
+    entropy_rate,
+    kaplan_yorke_dimension,
+    lyapunov_spectrum,
+)
 from rnn_jax.analysis.mean_field import (
     MeanField,
     MeanFieldLyapunov,
@@ -21,33 +32,49 @@ from rnn_jax.analysis.normality import Normality, normality, pseudospectrum
 from rnn_jax.analysis.pascanu import gradient_bound, omega
 from rnn_jax.analysis.saturation import saturated_share
 from rnn_jax.analysis.signal_to_noise import SignalToNoise, signal_to_noise_by_lag
+from rnn_jax.analysis.spectrum import GradientSpectrum, gradient_spectrum
 from rnn_jax.analysis.weights_by_lag import weight_gradient_by_lag
 
 __all__ = [
     "Extremes",
     "FixedPoints",
     "GradientMap",
+    "GradientSpectrum",
+    "LeadingSpectrum",
+    "LyapunovSpectrum",
     "MeanField",
     "MeanFieldLyapunov",
     "Normality",
+    "Propagator",
     "SignalToNoise",
     "SpectralDensity",
+    "adjoint_lyapunov_spectrum",
+    "entropy_rate",
     "extreme_eigenvalues",
     "fixed_points",
+    "flatten_carry",
+    "flossing_loss",
     "gauss_newton_product",
     "gradient_bound",
     "gradient_by_lag",
     "gradient_map",
+    "gradient_spectrum",
     "hessian_product",
+    "kaplan_yorke_dimension",
+    "leading_gradient_spectrum",
+    "lyapunov_spectrum",
     "mean_field",
     "mean_field_lyapunov",
     "memory_horizon",
     "normality",
     "omega",
+    "propagator",
     "pseudospectrum",
     "saturated_share",
     "signal_to_noise_by_lag",
     "smoothed",
     "spectral_density",
+    "step_jacobians",
+    "unflatten_carry",
     "weight_gradient_by_lag",
 ]

@@ -1,0 +1,125 @@
+"""The carry of any cell as one vector a sequence: the state that the analysis differentiates."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from rnn_jax.cell import Carry, Cell, Params
+from rnn_jax.errors import ArgumentError, DtypeError, StructureError
+from rnn_jax.unroll import unroll
+
+Step = Callable[[jax.Array, Any], jax.Array]
+"""`(c (N,), z) -> c (N,)`: one step of one sequence, on the carry as a vector."""
+
+
+def flatten_carry(cell: Cell, params: Params, carry: Carry) -> jax.Array:
+    """A carry as one vector a sequence, its leaves side by side: `(*batch, N)`.
+
+    The order is that of `jax.tree.leaves`: h before c in an LSTM (so N = 2H), the lowest layer
+    of a stack first. `unflatten_carry` is the way back.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
+    >>> cell = rnn.LSTM(input_size=3, hidden_size=5)
+    >>> params = cell.init(jax.random.key(0))
+    >>> carry = cell.initial_carry(params, batch_shape=(2,))
+    >>> rnn.analysis.flatten_carry(cell, params, carry).shape
+    (2, 10)
+    """
+    pairs = zip(jax.tree.leaves(carry), _leaves(cell, params), strict=True)
+    return jnp.concatenate(
+        [jnp.reshape(leaf, (*leaf.shape[: leaf.ndim - one.ndim], -1)) for leaf, one in pairs], -1
+    )
+
+
+def unflatten_carry(cell: Cell, params: Params, flat: jax.Array) -> Carry:
+    """The carry whose vectors are `flat` `(*batch, N)`.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
+    >>> cell = rnn.LSTM(input_size=3, hidden_size=2)
+    >>> params = cell.init(jax.random.key(0))
+    >>> rnn.analysis.unflatten_carry(cell, params, jnp.arange(4.0)).c.tolist()
+    [2.0, 3.0]
+    """
+    leaves, start = [], 0
+    for one in _leaves(cell, params):
+        stop = start + math.prod(one.shape)
+        leaves.append(flat[..., start:stop].reshape(*flat.shape[:-1], *one.shape))
+        start = stop
+    return jax.tree.unflatten(jax.tree.structure(_carry(cell, params)), leaves)
+
+
+def flat_step(cell: Cell, params: Params) -> Step:
+    """The cell's step on vectors."""
+
+    def step(c: jax.Array, z: Any) -> jax.Array:
+        carry, _ = cell.step(params, unflatten_carry(cell, params, c), z)
+        return flatten_carry(cell, params, carry)
+
+    return step
+
+
+def push(step: Step, c: jax.Array, z: Any, vectors: jax.Array) -> jax.Array:
+    """`J V` for the columns of V `(N, m)`, with J the Jacobian of the step at c."""
+    _, jvp = jax.linearize(lambda c: step(c, z), c)
+    return jax.vmap(jvp, 1, 1)(vectors)
+
+
+def pull(step: Step, c: jax.Array, z: Any, vectors: jax.Array) -> jax.Array:
+    """`J^T V` for the columns of V `(N, m)`."""
+    _, vjp = jax.vjp(lambda c: step(c, z), c)
+    return jax.vmap(lambda v: vjp(v)[0], 1, 1)(vectors)
+
+
+def trajectory(step: Step, c: jax.Array, zs: Any) -> jax.Array:
+    """The carries before each step, `(T, N)`."""
+    return lax.scan(lambda c, z: (step(c, z), c), c, zs)[1]
+
+
+def prepare(
+    caller: str, cell: Cell, params: Params, xs: Any, carry: Carry | None
+) -> tuple[Params, jax.Array, jax.Array]:
+    """The arguments of an analysis, checked: params, xs `(T, *batch, ...)`, carry `(*batch, N)`."""
+    if not isinstance(cell, Cell):
+        raise StructureError(f"{caller}: the first argument must be a Cell, got {cell!r}.")
+    jax.eval_shape(lambda: unroll(cell, params, xs, carry))
+    params, xs = jax.tree.map(jnp.asarray, (params, xs))
+    leaves = _leaves(cell, params)
+    if not leaves:
+        raise ArgumentError(
+            f"{caller}: {cell!r} carries nothing from step to step, so there is no Jacobian in "
+            "time; it needs a cell with a carry."
+        )
+    if any(not jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves):
+        raise DtypeError(f"{caller}: the carry of {cell!r} has a leaf that is not floating.")
+    if not xs.shape[0]:
+        raise ArgumentError(f"{caller}: xs has no steps.")
+    if carry is None:
+        carry = cell.initial_carry(params, xs.shape[1 : xs.ndim - len(cell.input.shape)])
+    return params, xs, flatten_carry(cell, params, jax.tree.map(jnp.asarray, carry))
+
+
+def each_sequence(f: Callable[..., Any], xs: jax.Array, carry: jax.Array) -> Any:
+    """`f(xs (T, ...), c (N,))` of one sequence after the other; results lead with the batch axes.
+
+    A loop, not `vmap`: loops inside `f` stop when their own sequence is done, memory is that of
+    one sequence, and matmuls in a scan stay without a batch axis, which is quicker on a CPU.
+    """
+    batch_shape = carry.shape[:-1]
+    if not batch_shape:
+        return f(xs, carry)
+    lead = len(batch_shape)
+    by_sequence = jnp.moveaxis(xs.reshape(xs.shape[0], -1, *xs.shape[1 + lead :]), 1, 0)
+    results = lax.map(lambda one: f(*one), (by_sequence, carry.reshape(-1, carry.shape[-1])))
+    return jax.tree.map(lambda r: r.reshape(*batch_shape, *r.shape[1:]), results)
+
+
+def _carry(cell: Cell, params: Params) -> Carry:
+    return jax.eval_shape(cell.initial_carry, params)
+
+
+def _leaves(cell: Cell, params: Params) -> list[Any]:
+    return jax.tree.leaves(_carry(cell, params))

@@ -1,0 +1,243 @@
+"""Lyapunov exponents: how fast a change of the carry grows, on the average over a long run."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rnn_jax.analysis.flatten import Step, each_sequence, flat_step, prepare, pull, push, trajectory
+from rnn_jax.analysis.leading import check_count
+from rnn_jax.analysis.orthonormal import orthonormalise
+from rnn_jax.cell import Carry, Cell, Params, positive
+from rnn_jax.errors import ArgumentError
+
+
+class LyapunovSpectrum(NamedTuple):
+    """Rates of growth in nats a step."""
+
+    exponents: jax.Array
+    """`(*batch, k)`: in the order of Gram and Schmidt; descending, but for fluctuations."""
+    running: jax.Array
+    """`(n, *batch, k)`: the estimates from the first `steps[i]` steps that count."""
+    steps: np.ndarray
+    """`(n,)` integers."""
+
+
+def lyapunov_spectrum(
+    cell: Cell,
+    params: Params,
+    xs: Any,
+    carry: Carry | None = None,
+    *,
+    exponents: int | None = None,
+    warmup: int = 0,
+    warmup_q: int = 0,
+    every: int = 1,
+    key: jax.Array | None = None,
+) -> LyapunovSpectrum:
+    """The k largest Lyapunov exponents of a cell driven by xs.
+
+    `J_t Q_{t-1} = Q_t R_t`, with `J_t = dc_t/dc_{t-1}` and Q `(N, k)` orthonormal;
+    `exponent_i = 1/T sum_t log |R_t[i, i]|`: the natural logarithm, so nats a step.
+
+    Where all N are asked for, their sum is the mean of `log |det J_t|` at any T; each alone is
+    right in the limit of large T, and `running` shows how it settles. It differentiates, with
+    `orthonormalise`'s care where a direction dies out; see `flossing_loss`. A system without an
+    input, such as `h' = tanh(J h)`, is a cell whose inputs are zeros. A direction that a step
+    maps to zero has exponent -inf, or `log(eps)` a QR where rounding hides the zero: rates near
+    -36 in float64 and -16 in float32 say no more than that.
+
+    Shapes: xs `(T, *batch, ...)`. Cost: a step multiplies its Jacobian with Q, `O(N^2 k)` for a
+    dense recurrent weight, every `every` steps a QR of `O(N k^2)`; memory `O(T N)`. Sources:
+    Benettin et al., Meccanica 15, 1980; for recurrent networks, Engelken, Wolf & Abbott, Phys.
+    Rev. Research 5, 2023.
+
+    Args:
+      cell: Any cell with a carry.
+      params: Its params.
+      xs: The input, as for `unroll`.
+      carry: Where to start; `cell.initial_carry` if None.
+      exponents: k, how many; all N of them if None.
+      warmup: How many steps the state runs alone, until it is on its attractor.
+      warmup_q: How many steps more Q runs along uncounted, until it has turned.
+      every: How many steps lie between two QRs; while Q's columns stay apart in floats, the
+        numbers do not depend on it.
+      key: Draws the first Q; `jax.random.key(0)` if None.
+
+    Raises:
+      ArgumentError: Counts out of range, or as `step_jacobians`.
+      ShapeError, DtypeError, StructureError: As `unroll`.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
+    >>> cell = rnn.Elman(1, 50)
+    >>> J = 3 * jax.random.normal(jax.random.key(0), (50, 50)) / jnp.sqrt(50)
+    >>> params = rnn.ElmanParams(jnp.zeros((1, 50)), J, jnp.zeros(50))
+    >>> carry = rnn.ElmanCarry(jax.random.normal(jax.random.key(1), (50,)))
+    >>> spectrum = rnn.analysis.lyapunov_spectrum(
+    ...     cell, params, jnp.zeros((500, 1)), carry, exponents=1, warmup=100
+    ... )
+    >>> bool(spectrum.exponents[0] > 0)  # chaos
+    True
+    """
+    counts = exponents, warmup, warmup_q, every
+    return _measure("lyapunov_spectrum", _TANGENT, cell, params, xs, carry, counts, key)
+
+
+def adjoint_lyapunov_spectrum(
+    cell: Cell,
+    params: Params,
+    xs: Any,
+    carry: Carry | None = None,
+    *,
+    exponents: int | None = None,
+    warmup: int = 0,
+    warmup_q: int = 0,
+    every: int = 1,
+    key: jax.Array | None = None,
+) -> LyapunovSpectrum:
+    """The k largest exponents of the adjoint, which runs backward: those of the gradient itself.
+
+    `J_t^T Q_t = Q_{t-1} R_t` for t = T, T-1, ...: what backpropagation does to k gradients. In
+    the limit the exponents are those of `lyapunov_spectrum`; over a finite stretch they differ,
+    and Q is made of other directions. (J^T applied forward in time is neither.) `warmup` steps
+    at the start of xs are left out, and `warmup_q` at the end; `running` counts from the end.
+
+    Arguments, shapes, cost and errors are those of `lyapunov_spectrum`. Source: Kuptsov &
+    Parlitz, J. Nonlinear Sci. 22, 2012.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
+    >>> cell = rnn.Elman(1, 2, activation=lambda a: a)
+    >>> params = rnn.ElmanParams(jnp.ones((1, 2)), 0.5 * jnp.eye(2), jnp.zeros(2))
+    >>> spectrum = rnn.analysis.adjoint_lyapunov_spectrum(cell, params, jnp.ones((9, 1)))
+    >>> [round(float(rate), 4) for rate in spectrum.exponents]  # log(0.5)
+    [-0.6931, -0.6931]
+    """
+    counts = exponents, warmup, warmup_q, every
+    return _measure("adjoint_lyapunov_spectrum", _ADJOINT, cell, params, xs, carry, counts, key)
+
+
+@jax.jit
+def kaplan_yorke_dimension(exponents: jax.Array) -> jax.Array:
+    """The dimension of the attractor by Kaplan and Yorke: `(*batch, k) -> (*batch)`.
+
+    `D = j + (l_1 + ... + l_j) / |l_{j+1}|`, exponents descending, j the last at which their sum
+    is not negative; 0 where even the first is negative. It needs the exponents down to l_{j+1}:
+    where no sum is negative the answer is their number, which for fewer than all exponents is
+    only a lower bound. Source: Kaplan & Yorke, Lecture Notes in Math. 730, 1979.
+
+    >>> import jax.numpy as jnp, rnn_jax as rnn
+    >>> rnn.analysis.kaplan_yorke_dimension(jnp.array([0.5, 0.0, -2.0])).item()
+    2.25
+    """
+    falling = -jnp.sort(-exponents, axis=-1)
+    sums = jnp.cumsum(falling, axis=-1)
+    whole = jnp.sum(sums >= 0, axis=-1, keepdims=True)
+    reached = jnp.take_along_axis(sums, jnp.maximum(whole - 1, 0), -1)
+    following = jnp.take_along_axis(falling, jnp.minimum(whole, falling.shape[-1] - 1), -1)
+    inside = (whole > 0) & (whole < falling.shape[-1])
+    part = jnp.where(inside, reached / jnp.where(inside, jnp.abs(following), 1), 0)
+    dimension = whole.astype(part.dtype) + part
+    return jnp.where(jnp.isnan(sums[..., -1:]), jnp.nan, dimension)[..., 0]
+
+
+def entropy_rate(exponents: jax.Array) -> jax.Array:
+    """The sum of the positive exponents: `(*batch, k) -> (*batch)`, in nats a step.
+
+    By Pesin's identity the rate at which the dynamics tells of its initial state; in general an
+    upper bound (Ruelle). Sources: Pesin, Russ. Math. Surv. 32, 1977; Ruelle, Bol. Soc. Bras.
+    Mat. 9, 1978.
+
+    >>> import jax.numpy as jnp, rnn_jax as rnn
+    >>> rnn.analysis.entropy_rate(jnp.array([0.5, 0.25, -2.0])).item()
+    0.75
+    """
+    return jnp.sum(jnp.maximum(exponents, 0), axis=-1)
+
+
+class _Dynamics(NamedTuple):
+    """What Q obeys: which product a step is, and the direction of time."""
+
+    apply: Callable[[Step, jax.Array, Any, jax.Array], jax.Array]
+    time: int
+
+
+_TANGENT = _Dynamics(push, 1)
+_ADJOINT = _Dynamics(pull, -1)
+
+
+def _measure(
+    caller: str,
+    dynamics: _Dynamics,
+    cell: Cell,
+    params: Params,
+    xs: Any,
+    carry: Carry | None,
+    counts: tuple[int | None, int, int, int],
+    key: jax.Array | None,
+) -> LyapunovSpectrum:
+    count, warmup, warmup_q, every = counts
+    params, xs, start = prepare(caller, cell, params, xs, carry)
+    size = start.shape[-1]
+    count = size if count is None else count
+    check_count(caller, "exponents", count, size)
+    positive(every=every)
+    counted = xs.shape[0] - warmup - warmup_q
+    if min(warmup, warmup_q) < 0 or counted < 1:
+        raise ArgumentError(
+            f"{caller}: warmup and warmup_q must not be negative and must leave steps to count; "
+            f"got {warmup} and {warmup_q} of {xs.shape[0]} steps."
+        )
+    key = jax.random.key(0) if key is None else key
+    q = jnp.linalg.qr(jax.random.normal(key, (size, count), start.dtype))[0]
+    growth = _growth(cell, dynamics, warmup, warmup_q, every, params, xs, start, q)
+    growth = jnp.moveaxis(growth, -2, 0)
+    steps = np.minimum(every * np.arange(1, len(growth) + 1), counted)
+    so_far = jnp.asarray(steps, start.dtype).reshape(-1, *[1] * start.ndim)
+    running = jnp.cumsum(growth, 0) / so_far
+    return LyapunovSpectrum(running[-1], running, steps)
+
+
+@functools.partial(jax.jit, static_argnums=range(5))
+def _growth(
+    cell: Cell,
+    dynamics: _Dynamics,
+    warmup: int,
+    warmup_q: int,
+    every: int,
+    params: Params,
+    xs: jax.Array,
+    start: jax.Array,
+    q: jax.Array,
+) -> jax.Array:
+    """`log |diag R|` of each QR: `(*batch, n, k)`."""
+    step = flat_step(cell, params)
+
+    def multiply(q: jax.Array, item: tuple[jax.Array, Any]) -> tuple[jax.Array, None]:
+        return dynamics.apply(step, *item, q), None
+
+    # Differentiated, it would keep every intermediate of every step.
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def stretch(q: jax.Array, items: tuple[jax.Array, Any]) -> tuple[jax.Array, jax.Array]:
+        return orthonormalise(lax.scan(multiply, q, items)[0])
+
+    def run(q: jax.Array, items: tuple[jax.Array, Any]) -> tuple[jax.Array, jax.Array]:
+        steps = len(items[0])
+        count, whole = steps // every, steps - steps % every
+        chunks = jax.tree.map(lambda x: x[:whole].reshape(count, every, *x.shape[1:]), items)
+        q, growth = lax.scan(stretch, q, chunks)
+        if whole < steps:
+            q, rest = stretch(q, jax.tree.map(lambda x: x[whole:], items))
+            growth = jnp.concatenate([growth, rest[None]])
+        return q, growth
+
+    def one(xs: jax.Array, c: jax.Array) -> jax.Array:
+        zs = cell.project(params, xs)
+        items = jax.tree.map(lambda x: x[warmup:][:: dynamics.time], (trajectory(step, c, zs), zs))
+        turned, _ = run(q, jax.tree.map(lambda x: x[:warmup_q], items))
+        return run(turned, jax.tree.map(lambda x: x[warmup_q:], items))[1]
+
+    return each_sequence(one, xs, start)
