@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 
 STEPS, BATCH, INPUTS, HIDDEN = 5, 3, 2, 3
 
-# Of any order, with the longest first, last, or as long as no other; xs may be all padded but one.
+# Of any order: the longest in the middle, then twice, then with steps that no sequence has.
 LENGTHS = [(2, 5, 4), (5, 1, 5), (1, 2, 1)]
 
 

@@ -49,10 +49,9 @@ class Peer(NamedTuple):
     cell: rnn.Cell
     params: Callable[[dict], Any]
     carry: Callable[[Any], Any]
+    """From the state of Flax."""
     state: Callable[[Any], Any]
     """And back."""
-    width: Any = 0
-    """A tree of the form of Flax's carry."""
 
 
 PEERS = {
@@ -65,7 +64,6 @@ PEERS = {
         lstm,
         lambda state: rnn.LSTMCarry(c=state[0], h=state[1]),
         lambda carry: (carry.c, carry.h),
-        (0, 0),
     ),
     "gru": Peer(nnx.GRUCell, rnn.GRU(INPUTS, HIDDEN), gru, rnn.GRUCarry, lambda carry: carry.h),
 }
@@ -81,8 +79,9 @@ def pure(module, **settings):
     definition, state, rest = nnx.split(module, nnx.Param, ...)
 
     def run(weights, xs, before, lengths):
-        nnx.replace_by_pure_dict(state, weights)
-        model = nnx.merge(definition, state, rest)
+        own = jax.tree.map(lambda x: x, state)  # to replace is to write into it
+        nnx.replace_by_pure_dict(own, weights)
+        model = nnx.merge(definition, own, rest)
         # Flax counts steps in integers of its own.
         with jax.numpy_dtype_promotion("standard"):
             after, ys = model(xs, initial_carry=before, seq_lengths=lengths, **settings)
@@ -93,7 +92,8 @@ def pure(module, **settings):
 
 
 def before(peer, seed=0):
-    return jax.tree.map(lambda _: jnp.asarray(parity.draw(BATCH, HIDDEN, seed=seed)), peer.width)
+    carry = peer.cell.initial_carry(peer.cell.init(jax.random.key(0)), (BATCH,))
+    return peer.state(parity.moved(carry, seed))
 
 
 def assert_parity(theirs, ours, weights, states):

@@ -165,7 +165,7 @@ def test_packed_sequences(name, layers, both):
     module = peer.module(INPUTS, HIDDEN, layers, bidirectional=both, dtype=torch.float64)
     weights = {name: w.detach().numpy() for name, w in module.named_parameters()}
     xs, places = parity.draw(STEPS, BATCH, INPUTS), layers * (1 + both)
-    states = tuple(parity.draw(places, BATCH, width) for width in peer.widths)
+    states = tuple(parity.draw(places, BATCH, w, seed=i) for i, w in enumerate(peer.widths))
     for lengths in LENGTHS:
         point = weights, parity.spoiled(xs, parity.happens(lengths)), states
         actual = parity.outcome(run, point, np.array(lengths))
