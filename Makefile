@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python; do \
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all lint format types bench notebooks figures clean
+.PHONY: help venv demo test test-all test-peers lint format types bench notebooks figures clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,10 @@ test: $(STAMP)  ## the tests, on two cores
 
 test-all: $(STAMP)  ## the tests, the slow ones too, on the code that users run
 	XLA_FLAGS= $(BIN)/python -m pytest -n 2 --dist worksteal -m '' $(ARGS)
+
+test-peers: $(STAMP)  ## the same numbers from PyTorch, Flax, Haiku and Keras, which it installs
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'
+	$(BIN)/python -m pytest tests/peers $(ARGS)
 
 lint: $(STAMP)  ## style, by ruff
 	$(BIN)/ruff check .
