@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.flatten_util import ravel_pytree
 
 import rnn_jax as rnn
-from tests.cases import assert_close
+from tests.cases import CASES, assert_close
 
 STEPS, HIDDEN, INPUTS, OUTPUTS = 6, 4, 3, 2
 
@@ -200,3 +201,25 @@ def test_a_window_draws_noise_from_its_key(network, key):
     np.testing.assert_allclose(metrics.loss, ys.sum(-1).mean(), rtol=1e-12)
     _, other = update(trainer.init(params), xs, targets, key=jax.random.fold_in(key, 1))
     assert other.loss != metrics.loss
+
+
+@pytest.mark.parametrize("name", ["lstm", "peephole"])
+def test_carries_that_are_not_kept_are_computed_again(name):
+    """Every way to keep fewer, with a rest at every level, under padding: the numbers of Scan."""
+    case = next(case for case in CASES if case.name == name)
+    params, xs = case.params(), case.xs(11, 2)
+    lengths, kept = jnp.array([11, 9]), (3, "sqrt", "log")
+
+    @jax.jit
+    def outcomes(params):
+        def loss(params, method):
+            carry, ys = rnn.unroll(case.cell, params, xs, lengths=lengths, method=method)
+            flat, _ = ravel_pytree((carry, ys))
+            return jnp.sum(jnp.sin(flat))
+
+        methods = [rnn.Scan(), *(rnn.BPTT(chunk=1, checkpoint=checkpoint) for checkpoint in kept)]
+        return [jax.value_and_grad(loss)(params, method) for method in methods]
+
+    expected, *actual = outcomes(params)
+    for outcome in actual:
+        assert_close(outcome, expected)

@@ -96,6 +96,33 @@ def test_temporaries_are_the_carries(name, leaves):
     assert (many - few) / 1024 > a_step
 
 
+@pytest.mark.parametrize(
+    ("checkpoint", "growth"),
+    [(None, 4.0), ("sqrt", 1 / 8), ("log", 1 / 8)],
+    ids=str,
+)
+def test_what_is_kept_for_the_gradient(checkpoint, growth):
+    """How many carries a step of T costs where the loss reads the last one alone."""
+    cell, batch = rnn.GRU(1, 32), 16
+    params = cell.init(jax.random.key(0))
+
+    def memory(steps):
+        xs = jnp.ones((steps, batch, 1), jnp.float32)
+
+        def loss(params, xs):
+            method = rnn.BPTT(chunk=CHUNK, checkpoint=checkpoint)
+            carry, _ = rnn.unroll(cell, params, xs, method=method)
+            return jnp.sum(carry.h)
+
+        return hlo.temporaries(hlo.compiled(jax.grad(loss), params, xs))
+
+    a_step = (memory(8192) - memory(2048)) / 6144
+    carry = batch * 32 * 4
+    assert a_step < growth * carry
+    if checkpoint is None:
+        assert a_step >= carry
+
+
 def test_a_stream_of_windows_compiles_once():
     model = rnn.stack(rnn.GRU(INPUTS, HIDDEN), rnn.Dense(HIDDEN, 1))
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1))

@@ -11,6 +11,8 @@ order of both follow from it.
 
 import dataclasses
 import functools
+import itertools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,9 +23,12 @@ from jax.custom_derivatives import SymbolicZero
 from jax.tree_util import Partial
 
 from rnn_jax.cell import Carry, Cell, Params, SplitCell, positive
-from rnn_jax.errors import DtypeError
+from rnn_jax.errors import ArgumentError, DtypeError
 from rnn_jax.marked import marked
 from rnn_jax.steps import Steps
+
+BRANCHES = 8
+"""How many stretches of a level make one of the next, where the levels are nested."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +49,26 @@ class BPTT:
 
     chunk: int = 16
     """How many steps are worked on at once; T need not be a multiple."""
+    checkpoint: int | str | None = None
+    """Which carries are kept for the gradient; the others are computed again from them.
+
+    None keeps all T. An integer k keeps every k-th and those of one stretch of k steps, T/k + k in
+    all, for one more forward pass; "sqrt" chooses k near the root of T, which is least. "log" keeps
+    8 in each of `log_8(T / chunk)` nested levels, for a forward pass a level. What the cell emits
+    is stored as ever, where the loss reads it. Sources: Chen et al., 2016, arXiv:1604.06174;
+    Griewank, Optimization Methods and Software 1, 1992.
+    """
 
     def __post_init__(self) -> None:
         """Refuse a chunk without steps."""
         positive(chunk=self.chunk)
+        if isinstance(self.checkpoint, int):
+            positive(checkpoint=self.checkpoint)
+        elif self.checkpoint not in (None, "sqrt", "log"):
+            raise ArgumentError(
+                f'checkpoint must be None, a positive integer, "sqrt" or "log", got '
+                f"{self.checkpoint!r}."
+            )
 
     def __call__(
         self, cell: Cell, params: Params, xs: Any, carry: Carry, steps: Steps = Steps()
@@ -56,11 +77,32 @@ class BPTT:
         _check_differentiable(cell, carry)
         cell, params, xs = marked(cell, params, xs, steps)
         if isinstance(cell, SplitCell):
-            return _loop(cell, cell.emit, self.chunk, params, carry, xs)
+            return self._run(cell, params, carry, xs)
         whole = _Whole(cell)
-        start = whole.start(params, carry, xs)
-        end, hs = _loop(whole, whole.emit, self.chunk, params, start, xs)
+        end, hs = self._run(whole, params, whole.start(params, carry, xs), xs)
         return end.carry, hs
+
+    def _run(
+        self, cell: "SplitCell | _Whole", params: Params, carry: Carry, xs: Any
+    ) -> tuple[Carry, jax.Array]:
+        def run(carry: Carry, xs: Any) -> tuple[Carry, jax.Array]:
+            return _loop(cell, cell.emit, self.chunk, params, carry, xs)
+
+        for stretch in self._stretches(_steps(xs)):
+            run = functools.partial(_scan_chunks, jax.checkpoint(run), stretch)
+        return run(carry, xs)
+
+    def _stretches(self, steps: int) -> list[int]:
+        """How many steps lie between the carries that are kept, level by level, from within."""
+        if self.checkpoint is None:
+            return []
+        if self.checkpoint == "sqrt":
+            # In whole chunks, so that a stretch has no rest.
+            return [-(-math.isqrt(steps) // self.chunk) * self.chunk or 1]
+        if self.checkpoint == "log":
+            levels = (self.chunk * BRANCHES**level for level in itertools.count(1))
+            return list(itertools.takewhile(lambda stretch: stretch < steps, levels))
+        return [int(self.checkpoint)]
 
 
 class _WholeCarry(NamedTuple):
@@ -175,8 +217,7 @@ def _scan_chunks(
     f: Callable[[Any, Any], tuple[Any, Any]], size: int, carry: Any, xs: Any
 ) -> tuple[Any, Any]:
     """`lax.scan` of an `f` that takes `size` steps at once, the last time perhaps fewer."""
-    steps = jax.tree.leaves(xs)[0].shape[0]
-    chunks, rest = divmod(steps, size)
+    chunks, rest = divmod(_steps(xs), size)
     if not chunks:
         return f(carry, xs)
     whole = chunks * size
@@ -188,6 +229,10 @@ def _scan_chunks(
         carry, tail = f(carry, jax.tree.map(lambda x: x[whole:], xs))
         ys = jax.tree.map(lambda y, t: jnp.concatenate([y, t]), ys, tail)
     return carry, ys
+
+
+def _steps(xs: Any) -> int:
+    return jax.tree.leaves(xs)[0].shape[0]
 
 
 def _last(start: Carry, carries: Carry) -> Carry:
