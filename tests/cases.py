@@ -135,14 +135,25 @@ CASES = [
 # over these; the other rows are as well tested by `make test-all`.
 MECHANISMS = {"elman", "lstm", "gru", "peephole", "stack"}
 
-every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-every_mechanism = pytest.mark.parametrize(
-    "case",
-    [
+# What the analysis is about: rows with a step, and a carry that it hands on.
+REMEMBERING = [
+    case
+    for case in CASES
+    if isinstance(case.cell, rnn.Cell) and not isinstance(case.cell, rnn.Memoryless)
+]
+
+
+def quick(cases):
+    """The mechanisms among the rows in every run, the others in `make test-all`."""
+    return [
         pytest.param(case, id=case.name, marks=[] if case.name in MECHANISMS else pytest.mark.slow)
-        for case in CASES
-    ],
-)
+        for case in cases
+    ]
+
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+every_mechanism = pytest.mark.parametrize("case", quick(CASES))
+every_memory = pytest.mark.parametrize("case", quick(REMEMBERING))
 
 
 def plain(tree):

@@ -2,11 +2,9 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 
 import rnn_jax as rnn
-from tests.cases import CASES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +48,3 @@ def constant(matrix, steps):
     cell = rnn.Elman(1, size, activation=linear)
     params = rnn.ElmanParams(jnp.ones((1, size), matrix.dtype), matrix.T, jnp.zeros_like(matrix[0]))
     return cell, params, jnp.ones((steps, 1), matrix.dtype)
-
-
-REMEMBERING = [case for case in CASES if jax.tree.leaves(case.carry(case.params()))]
-FORGETTING = [case for case in CASES if case not in REMEMBERING]

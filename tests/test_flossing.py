@@ -9,8 +9,8 @@ from jax.test_util import check_grads
 import rnn_jax as rnn
 from rnn_jax.analysis import flossing_loss, lyapunov_spectrum
 from rnn_jax.analysis.orthonormal import orthonormalise
-from tests.cases import assert_close
-from tests.given import REMEMBERING, constant, given
+from tests.cases import REMEMBERING, assert_close
+from tests.given import constant, given
 
 
 def test_a_scalar_weight_has_a_loss_and_a_derivative_of_its_own():

@@ -18,10 +18,8 @@ from rnn_jax.analysis import (
     step_jacobians,
     unflatten_carry,
 )
-from tests.cases import assert_close
-from tests.given import FORGETTING, REMEMBERING, given
-
-each_cell = pytest.mark.parametrize("case", REMEMBERING, ids=lambda case: case.name)
+from tests.cases import CASES, REMEMBERING, assert_close, every_memory
+from tests.given import given
 
 
 def test_the_input_is_the_jacobian_of_a_cell_made_so(rng):
@@ -29,7 +27,7 @@ def test_the_input_is_the_jacobian_of_a_cell_made_so(rng):
     np.testing.assert_array_equal(step_jacobians(*given(matrices)), matrices)
 
 
-@each_cell
+@every_memory
 def test_the_product_of_the_steps_is_the_jacobian_of_unroll(case):
     cell, params, xs = case.cell, case.params(), case.xs(4, 2)
     start = case.carry(params, (2,))
@@ -54,7 +52,7 @@ def test_the_product_of_the_steps_is_the_jacobian_of_unroll(case):
     assert_close(backward, jnp.einsum("bij,bi->bj", whole, v))
 
 
-@each_cell
+@every_memory
 def test_a_carry_comes_back_from_its_vector(case):
     params = case.params()
     for batch in (), (2,), (2, 3):
@@ -98,7 +96,7 @@ ANALYSES = [
 
 @pytest.mark.parametrize("analysis", ANALYSES)
 def test_what_has_no_jacobian_in_time_is_refused_by_name(analysis):
-    for case in FORGETTING:
+    for case in (case for case in CASES if isinstance(case.cell, rnn.Memoryless)):
         with pytest.raises(rnn.ArgumentError, match=r"Embedding|Dense.* carries nothing"):
             analysis(case.cell, case.params(), case.xs(3))
     case = REMEMBERING[0]

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import rnn_jax as rnn
 from rnn_jax.analysis import gradient_spectrum, leading_gradient_spectrum, step_jacobians
 from rnn_jax.analysis.graded import graded, orthogonalise
-from tests.given import REMEMBERING, constant, given
+from tests.cases import REMEMBERING, every_memory
+from tests.given import constant, given
 
 
 def products(jacobians):
@@ -149,7 +150,7 @@ def test_a_dead_unit_takes_its_direction_with_it(rng):
         np.testing.assert_allclose(values, np.linalg.svd(product)[1], rtol=1e-10, atol=1e-13)
 
 
-@pytest.mark.parametrize("case", REMEMBERING, ids=lambda case: case.name)
+@every_memory
 def test_short_products_have_the_values_that_numpy_finds(case):
     params, xs = case.params(), case.xs(4, 2)
     carry = case.carry(params, (2,))
