@@ -1,6 +1,7 @@
 """Padding is invisible: lengths, masks, resets and directions mean the same for every row."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -12,17 +13,28 @@ from jax.flatten_util import ravel_pytree
 
 import rnn_jax as rnn
 from tests import hlo, reference
-from tests.cases import CASES, assert_close, every_case, every_mechanism, plain
+from tests.cases import (
+    CASES,
+    Case,
+    assert_close,
+    elman,
+    every_case,
+    every_mechanism,
+    gru,
+    lstm,
+    plain,
+)
 
 STEPS, BATCH = 5, 2
 
 
-def marks(draw, steps, batch):
+def marks(draw, steps, *lead):
     """Lengths, a mask with any gaps, and resets."""
+    batch = math.prod(lead)
     booleans = st.lists(st.booleans(), min_size=steps * batch, max_size=steps * batch)
     lengths = draw(st.lists(st.integers(0, steps), min_size=batch, max_size=batch))
-    mask, reset = (np.array(draw(booleans), bool).reshape(steps, batch) for _ in range(2))
-    return np.array(lengths, np.int32), mask, reset
+    mask, reset = (np.array(draw(booleans), bool).reshape(steps, *lead) for _ in range(2))
+    return np.array(lengths, np.int32).reshape(lead), mask, reset
 
 
 def spoiled(xs, valid, seed=0):
@@ -89,15 +101,25 @@ def in_order(fields, like):
 
 def check(case, method, reverse, lengths, mask, reset, seed=0):
     """Values of the loop, and its derivative along one direction, from spoiled inputs."""
-    steps, batch = mask.shape
-    params, xs = case.params(), np.asarray(case.xs(steps, batch))
-    carry = case.carry(params, (batch,))
-    valid = mask & (np.arange(steps)[:, None] < lengths)
+    steps, lead = len(mask), lengths.shape
+    params, xs = case.params(), np.asarray(case.xs(steps, *lead))
+    carry = case.carry(params, lead)
+    valid = mask & (np.arange(steps).reshape(-1, *(1,) * len(lead)) < lengths)
     out, grads = outcome(
         case, method, reverse, params, spoiled(xs, valid), carry, lengths, mask, reset
     )
-    loss, last, ys = oracle(case, reverse, params, xs, carry, valid, reset)
-    assert_close(out, (last, ys), 1e-12)
+
+    def loop(params, xs, carry):
+        """The oracle has one batch axis."""
+        xs, valid_, reset_ = (
+            x.reshape(steps, -1, *x.shape[1 + len(lead) :]) for x in (xs, valid, reset)
+        )
+        carry = jax.tree.map(lambda c: c.reshape(-1, c.shape[-1]), carry)
+        return oracle(case, reverse, params, xs, carry, valid_, reset_)
+
+    loss, last, ys = loop(params, xs, carry)
+    alike = jax.tree.map(lambda c: c.reshape(-1, c.shape[-1]), out[0])
+    assert_close((alike, out[1].reshape(ys.shape)), (last, ys), 1e-12)
     assert_close(weighed(*out), loss, 1e-12)
 
     tokens = case.cell.input.kind is jnp.integer
@@ -107,9 +129,7 @@ def check(case, method, reverse, lengths, mask, reset, seed=0):
 
     def moved(by):
         there = jax.tree.map(lambda x, d: np.asarray(x) + by * d, point, direction)
-        return oracle(case, reverse, there[0], xs if tokens else there[1], there[-1], valid, reset)[
-            0
-        ]
+        return loop(there[0], xs if tokens else there[1], there[-1])[0]
 
     # Richardson's extrapolation of the central difference: an error of h^4.
     h = 1e-3
@@ -136,12 +156,31 @@ def test_so_are_they_backward(case):
     agree_with_the_loop(case=case, reverse=True)
 
 
+LAYERS = {
+    "elman": (lambda inputs: rnn.Elman(inputs, 2), elman),
+    "gru": (lambda inputs: rnn.GRU(inputs, 2), gru),
+    "lstm": (lambda inputs: rnn.learned_carry(rnn.LSTM(inputs, 2)), reference.learned_carry(lstm)),
+    "both": (
+        lambda inputs: rnn.bidirectional(rnn.LSTM(inputs, 2), rnn.GRU(inputs, 2), jnp.add),
+        reference.bidirectional(lstm, gru, np.add),
+    ),
+}
+
+
 @settings(max_examples=8)
-@given(data=st.data(), case=st.sampled_from(CASES), reverse=st.booleans(), scan=st.booleans())
-def test_drawn_batches_are_those_of_the_loop(data, case, reverse, scan):
-    steps, batch, chunk = (data.draw(st.integers(1, 7)) for _ in range(3))
-    method = rnn.Scan() if scan else rnn.BPTT(chunk=chunk)
-    check(case, method, reverse, *marks(data.draw, steps, batch))
+@given(
+    data=st.data(),
+    names=st.lists(st.sampled_from(sorted(LAYERS)), min_size=1, max_size=3),
+    lead=st.sampled_from([(), (2,), (2, 1)]),
+    steps=st.integers(1, 6),
+    method=st.sampled_from([rnn.Scan(), rnn.BPTT(chunk=1), rnn.BPTT(chunk=4)]),
+    reverse=st.booleans(),
+)
+def test_drawn_stacks_and_batches_are_those_of_the_loop(data, names, lead, steps, method, reverse):
+    layers, references = zip(*(LAYERS[name] for name in names), strict=True)
+    model = rnn.stack(*(layer(2) for layer in layers))
+    case = Case(" ".join(names), lambda: model, reference.stack(*references))
+    check(case, method, reverse, *marks(data.draw, steps, *lead))
 
 
 @every_mechanism
