@@ -186,6 +186,16 @@ MISTAKES = {
         rnn.ArgumentError,
         "chunk must be a positive integer, got 0",
     ),
+    "store of less than nothing": (
+        lambda: rnn.BPTT(store=-1),
+        rnn.ArgumentError,
+        "store must be a number of bytes, 0 or more, got -1",
+    ),
+    "a checkpoint that is no way to keep": (
+        lambda: rnn.BPTT(checkpoint="square"),
+        rnn.ArgumentError,
+        r'checkpoint must be None, a positive integer, "sqrt" or "log", got .square.',
+    ),
     "unroll by nothing": (lambda: rnn.Scan(unroll=0), rnn.ArgumentError, "unroll must be"),
     "negative window": (
         lambda: rnn.truncated_bptt(CELL, None, optax.sgd(1.0), window=-35),

@@ -19,7 +19,7 @@ from jax.test_util import check_grads
 import rnn_jax as rnn
 from tests.cases import CASES, assert_close, every_case, every_mechanism, plain
 
-METHODS = [rnn.Scan(unroll=2), rnn.BPTT(chunk=2)]
+METHODS = [rnn.Scan(unroll=2), rnn.BPTT(chunk=2), rnn.BPTT(chunk=2, store=0)]
 
 
 def scalar(case, method):

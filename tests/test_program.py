@@ -18,6 +18,9 @@ CELLS = {
     "lstm": (rnn.LSTM(INPUTS, HIDDEN), 4 * HIDDEN),
     "peephole": (PeepholeLSTM(INPUTS, HIDDEN), 4 * HIDDEN),
 }
+# Without preactivations that are kept.
+FRUGAL = rnn.BPTT(chunk=CHUNK, store=0)
+
 every_cell = pytest.mark.parametrize("name", CELLS)
 
 
@@ -40,7 +43,7 @@ def of_shape(counts, rows, columns):
 @every_cell
 def test_weight_gradients_are_one_matmul_a_chunk(name):
     cell, width = CELLS[name]
-    collected = hlo.matmuls(training_step(cell, rnn.BPTT(chunk=CHUNK)))
+    collected = hlo.matmuls(training_step(cell, FRUGAL))
     assert of_shape(collected, HIDDEN, width) == STEPS // CHUNK
     assert of_shape(collected, INPUTS, width) == STEPS // CHUNK
 
@@ -52,7 +55,7 @@ def test_weight_gradients_are_one_matmul_a_chunk(name):
 @pytest.mark.parametrize("name", ["elman", "gru", "lstm"])
 def test_each_step_costs_one_matmul_each_way(name):
     cell, width = CELLS[name]
-    counts = hlo.matmuls(training_step(cell, rnn.BPTT(chunk=CHUNK)))
+    counts = hlo.matmuls(training_step(cell, FRUGAL))
     assert counts[BATCH, width] == STEPS * (2 if width == HIDDEN else 1)
     if width != HIDDEN:
         assert counts[BATCH, HIDDEN] == STEPS
@@ -62,18 +65,41 @@ def test_an_elman_computes_no_preactivation_again():
     """The derivative of tanh is in h, so that the only matmuls over a chunk's rows are needed."""
     cell, _ = CELLS["elman"]
     rows = (CHUNK * BATCH, HIDDEN)
-    tanh = hlo.matmuls(training_step(cell, rnn.BPTT(chunk=CHUNK)))[rows]
+    tanh = hlo.matmuls(training_step(cell, FRUGAL))[rows]
     other = rnn.Elman(INPUTS, HIDDEN, activation=jnp.sin)
-    sine = hlo.matmuls(training_step(other, rnn.BPTT(chunk=CHUNK)))[rows]
+    sine = hlo.matmuls(training_step(other, FRUGAL))[rows]
     assert tanh == STEPS // CHUNK  # forward: project
     assert sine == 3 * STEPS // CHUNK  # and again backward, with recur
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm"])
+def test_what_is_stored_is_not_computed_again(name):
+    """With preactivations kept, matmuls over a chunk's rows are `project`, once."""
+    cell, width = CELLS[name]
+    again, once = (
+        hlo.matmuls(training_step(cell, rnn.BPTT(chunk=CHUNK, store=store))) for store in (0, 2**20)
+    )
+    rows = CHUNK * BATCH
+    assert once[rows, width] == STEPS // CHUNK
+    assert again[rows, width] > once[rows, width]
+
+
+def test_no_more_is_stored_than_allowed():
+    """Over the limit by a byte: the program that stores nothing."""
+    cell, width = CELLS["lstm"]
+    needed = STEPS * BATCH * width * 4
+    none, under, over = (
+        hlo.temporaries(training_step(cell, rnn.BPTT(chunk=CHUNK, store=store)))
+        for store in (0, needed - 1, needed)
+    )
+    assert none == under < over <= none + 1.1 * needed
 
 
 @every_cell
 def test_constant_inputs_cost_no_gradient(name):
     """Nothing of the shape of a chunk's inputs is computed where nobody asks for its gradient."""
     cell, _ = CELLS[name]
-    counts = hlo.matmuls(training_step(cell, rnn.BPTT(chunk=CHUNK)))
+    counts = hlo.matmuls(training_step(cell, FRUGAL))
     assert counts[CHUNK * BATCH, INPUTS] == counts[CHUNK, BATCH, INPUTS] == 0
 
 
@@ -83,8 +109,7 @@ def test_temporaries_are_the_carries(name, leaves):
     cell, _ = CELLS[name]
     batch = 64
     few, many = (
-        hlo.temporaries(training_step(cell, rnn.BPTT(chunk=CHUNK), steps, batch))
-        for steps in (1024, 2048)
+        hlo.temporaries(training_step(cell, FRUGAL, steps, batch)) for steps in (1024, 2048)
     )
     a_step = (many - few) / 1024
     one = batch * HIDDEN * 4
@@ -110,7 +135,7 @@ def test_what_is_kept_for_the_gradient(checkpoint, growth):
         xs = jnp.ones((steps, batch, 1), jnp.float32)
 
         def loss(params, xs):
-            method = rnn.BPTT(chunk=CHUNK, checkpoint=checkpoint)
+            method = rnn.BPTT(chunk=CHUNK, checkpoint=checkpoint, store=0)
             carry, _ = rnn.unroll(cell, params, xs, method=method)
             return jnp.sum(carry.h)
 

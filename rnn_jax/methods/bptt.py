@@ -35,13 +35,14 @@ BRANCHES = 8
 class BPTT:
     """Backpropagation through time, the default method.
 
-    Memory of a gradient: the carries and their cotangents, `(T, *batch, H)` each, and one chunk;
-    the gates are computed again, a chunk at a time. Time beyond the loop's own matmuls: one
-    matmul a weight over each chunk's rows for its gradient, and one for the preactivations,
-    which an `Elman` of tanh or ReLU does without. A cell whose step does not split into `recur`
-    and `update` computes its step again inside the backward loop. Sources: Werbos, Proc. IEEE
-    78, 1990; collecting the weight gradients: Appleyard, Kocisky & Blunsom, 2016,
-    arXiv:1604.01946; storing only carries: Gruslys et al., NeurIPS 2016.
+    Memory of a gradient: the carries and their cotangents, `(T, *batch, H)` each, one chunk, and
+    up to `store` bytes of preactivations; where they are more, they are computed again, a chunk
+    at a time. Time beyond the loop's own matmuls: one matmul a weight over each chunk's rows for
+    its gradient, and one for preactivations that are computed again. An `Elman` of tanh or ReLU
+    needs none of them. A cell whose step does not split into `recur` and `update` computes its
+    step again inside the backward loop. Sources: Werbos, Proc. IEEE 78, 1990; collecting the
+    weight gradients: Appleyard, Kocisky & Blunsom, 2016, arXiv:1604.01946; storing only carries:
+    Gruslys et al., NeurIPS 2016.
 
     Raises `ArgumentError` for a `chunk` that is not a positive integer, and `DtypeError` for a
     cell whose carry is not floating; `Scan` takes such a cell.
@@ -59,9 +60,18 @@ class BPTT:
     Griewank, Optimization Methods and Software 1, 1992.
     """
 
+    store: int = 16 * 2**20
+    """How many bytes of preactivations may be kept for the gradient of a stretch of carries.
+
+    Kept, they are not computed again, which is a seventh of the time of a training step of an
+    LSTM or a GRU; where all of a stretch do not fit, none is kept. 0 keeps none ever.
+    """
+
     def __post_init__(self) -> None:
         """Refuse a chunk without steps."""
         positive(chunk=self.chunk)
+        if isinstance(self.store, bool) or not isinstance(self.store, int) or self.store < 0:
+            raise ArgumentError(f"store must be a number of bytes, 0 or more, got {self.store!r}.")
         if isinstance(self.checkpoint, int):
             positive(checkpoint=self.checkpoint)
         elif self.checkpoint not in (None, "sqrt", "log"):
@@ -86,7 +96,7 @@ class BPTT:
         self, cell: "SplitCell | _Whole", params: Params, carry: Carry, xs: Any
     ) -> tuple[Carry, jax.Array]:
         def run(carry: Carry, xs: Any) -> tuple[Carry, jax.Array]:
-            return _loop(cell, cell.emit, self.chunk, params, carry, xs)
+            return _loop(cell, _emitted, self, params, carry, xs)
 
         for stretch in self._stretches(_steps(xs)):
             run = functools.partial(_scan_chunks, jax.checkpoint(run), stretch)
@@ -144,35 +154,47 @@ class _Whole:
         return Partial(self.update)
 
 
-def _all(carry: Carry) -> Carry:
-    return carry
+def _emitted(cell: "SplitCell | _Whole", carry: Carry, a: Any) -> Any:
+    del a
+    return cell.emit(carry)
+
+
+def _carries(cell: "SplitCell | _Whole", carry: Carry, a: Any) -> Any:
+    del cell, a
+    return carry, None
+
+
+def _everything(cell: "SplitCell | _Whole", carry: Carry, a: Any) -> Any:
+    del cell
+    return carry, a
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def _loop(
     cell: SplitCell | _Whole,
-    keep: Callable[[Carry], Any],
-    size: int,
+    keep: Callable[[SplitCell | _Whole, Carry, Any], Any],
+    method: BPTT,
     params: Params,
     start: Carry,
     xs: Any,
 ) -> tuple[Carry, Any]:
-    """The last carry, and of the carry after each step the part that `keep` selects."""
+    """The last carry, and of each step what `keep` selects of carry and preactivations."""
 
     def chunk(carry: Carry, xs: Any) -> tuple[Carry, Any]:
         def step(carry: Carry, z: Any) -> tuple[Carry, Any]:
-            carry = cell.update(carry, cell.recur(params, carry, z))
-            return carry, keep(carry)
+            a = cell.recur(params, carry, z)
+            carry = cell.update(carry, a)
+            return carry, keep(cell, carry, a)
 
         return lax.scan(step, carry, cell.project(params, xs))
 
-    return _scan_chunks(chunk, size, start, xs)
+    return _scan_chunks(chunk, method.chunk, start, xs)
 
 
 def _loop_tangent(
     cell: SplitCell | _Whole,
-    keep: Callable[[Carry], Any],
-    size: int,
+    keep: Callable[[SplitCell | _Whole, Carry, Any], Any],
+    method: BPTT,
     primals: tuple[Any, ...],
     tangents: tuple[Any, ...],
 ) -> tuple[tuple[Carry, Any], tuple[Carry, Any]]:
@@ -180,13 +202,14 @@ def _loop_tangent(
     d_params, d_start, d_xs = map(_moving, tangents)
     d_start = jax.tree.map(lambda c, d: jnp.zeros_like(c) if d is None else d, start, d_start)
     # Through `_loop` again, so that second derivatives see how the stored carries move.
-    end, carries = _loop(cell, _all, size, params, start, xs)
+    stored = _everything if _fit(cell, method, params, start, xs) else _carries
+    end, (carries, preactivations) = _loop(cell, stored, method, params, start, xs)
 
     # Without the checkpoint every chunk's preactivations would be stored after all.
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def chunk(state: tuple[Carry, Carry], steps: tuple[Any, ...]) -> tuple[Any, Any]:
         start, d_start = state
-        xs, d_xs, after = steps
+        xs, d_xs, after, kept = steps
         before = jax.tree.map(lambda c, cs: jnp.concatenate([c[None], cs])[:-1], start, after)
         # z and a are computed only where a derivative in the loop, or of `update`, asks for them.
         zs = cell.project(params, xs)
@@ -195,19 +218,21 @@ def _loop_tangent(
             (params, xs),
             (d_params, d_xs),
         )
-        update = cell.linearize(before, a, after)
+        update = cell.linearize(before, a if kept is None else kept, after)
 
         def step(d_carry: Carry, at: tuple[Any, ...]) -> tuple[Carry, Any]:
             update, carry, z, d_a = at
             _, d_recurred = jax.jvp(lambda c: cell.recur(params, c, z), (carry,), (d_carry,))
-            d_carry = update(d_carry, jax.tree.map(jnp.add, d_a, d_recurred))
-            return d_carry, keep(d_carry)
+            d_a = jax.tree.map(jnp.add, d_a, d_recurred)
+            d_carry = update(d_carry, d_a)
+            return d_carry, keep(cell, d_carry, d_a)
 
         d_end, d_kept = lax.scan(step, d_start, (update, before, zs, d_a))
         return (_last(start, after), d_end), d_kept
 
-    (_, d_end), d_kept = _scan_chunks(chunk, size, (start, d_start), (xs, d_xs, carries))
-    return (end, keep(carries)), (d_end, d_kept)
+    states, steps = (start, d_start), (xs, d_xs, carries, preactivations)
+    (_, d_end), d_kept = _scan_chunks(chunk, method.chunk, states, steps)
+    return (end, keep(cell, carries, preactivations)), (d_end, d_kept)
 
 
 _loop.defjvp(_loop_tangent, symbolic_zeros=True)
@@ -229,6 +254,17 @@ def _scan_chunks(
         carry, tail = f(carry, jax.tree.map(lambda x: x[whole:], xs))
         ys = jax.tree.map(lambda y, t: jnp.concatenate([y, t]), ys, tail)
     return carry, ys
+
+
+def _fit(cell: SplitCell | _Whole, method: BPTT, params: Params, start: Carry, xs: Any) -> bool:
+    """Whether the preactivations of all steps are no more bytes than may be kept."""
+    if isinstance(cell, _Whole):
+        return False
+    zs = jax.eval_shape(cell.project, params, xs)
+    at = jax.tree.map(lambda z: jax.ShapeDtypeStruct(z.shape[1:], z.dtype), zs)
+    a = jax.eval_shape(cell.recur, params, start, at)
+    step = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(a))
+    return _steps(xs) * step <= method.store
 
 
 def _steps(xs: Any) -> int:
