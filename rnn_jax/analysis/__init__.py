@@ -28,8 +28,9 @@ from rnn_jax.analysis.mean_field import (
     mean_field,
     mean_field_lyapunov,
 )
-from rnn_jax.analysis.normality import Normality, normality, pseudospectrum
+from rnn_jax.analysis.normality import Normality, normality
 from rnn_jax.analysis.pascanu import gradient_bound, omega
+from rnn_jax.analysis.pseudospectrum import pseudospectrum
 from rnn_jax.analysis.saturation import saturated_share
 from rnn_jax.analysis.signal_to_noise import SignalToNoise, signal_to_noise_by_lag
 from rnn_jax.analysis.spectrum import GradientSpectrum, gradient_spectrum
