@@ -1,5 +1,6 @@
 """How gradients travel through time."""
 
+from rnn_jax.analysis import plots
 from rnn_jax.analysis.by_lag import GradientMap, gradient_by_lag, gradient_map, memory_horizon
 from rnn_jax.analysis.curvature import (
     Extremes,
@@ -69,6 +70,7 @@ __all__ = [
     "memory_horizon",
     "normality",
     "omega",
+    "plots",
     "propagator",
     "pseudospectrum",
     "saturated_share",
