@@ -29,9 +29,11 @@ from rnn_jax.analysis.mean_field import (
     mean_field,
     mean_field_lyapunov,
 )
+from rnn_jax.analysis.monitor import GradientMetrics, gradient_metrics
 from rnn_jax.analysis.normality import Normality, normality
 from rnn_jax.analysis.pascanu import gradient_bound, omega
 from rnn_jax.analysis.pseudospectrum import pseudospectrum
+from rnn_jax.analysis.recurrent import recurrent_matrices
 from rnn_jax.analysis.saturation import saturated_share
 from rnn_jax.analysis.signal_to_noise import SignalToNoise, signal_to_noise_by_lag
 from rnn_jax.analysis.spectrum import GradientSpectrum, gradient_spectrum
@@ -41,6 +43,7 @@ __all__ = [
     "Extremes",
     "FixedPoints",
     "GradientMap",
+    "GradientMetrics",
     "GradientSpectrum",
     "LeadingSpectrum",
     "LyapunovSpectrum",
@@ -60,6 +63,7 @@ __all__ = [
     "gradient_bound",
     "gradient_by_lag",
     "gradient_map",
+    "gradient_metrics",
     "gradient_spectrum",
     "hessian_product",
     "kaplan_yorke_dimension",
@@ -73,6 +77,7 @@ __all__ = [
     "plots",
     "propagator",
     "pseudospectrum",
+    "recurrent_matrices",
     "saturated_share",
     "signal_to_noise_by_lag",
     "smoothed",
