@@ -113,4 +113,4 @@ def pseudospectrum(
 
 def _points(ax: Axes, eigenvalues: Any, colour: str) -> None:
     values = np.asarray(eigenvalues).ravel()
-    ax.plot(values.real, values.imag, ".", color=colour, markersize=5, label="eigenvalues")
+    ax.plot(values.real, values.imag, ".", color=colour, markersize=4, label="eigenvalues")
