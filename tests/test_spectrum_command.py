@@ -3,7 +3,6 @@
 import json
 import math
 import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -232,7 +231,3 @@ def test_a_dimension_that_needs_more_exponents_is_a_lower_bound():
     )
     report = words.report(found, Config(), 7, {})
     assert "dimension of its attractor is at least 2.00, its entropy rate 0.2000" in report
-
-
-def test_the_folder_of_a_run_has_one_place_for_it():
-    assert Run(Path("somewhere")).spectrum == Path("somewhere/spectrum")

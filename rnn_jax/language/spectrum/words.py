@@ -113,8 +113,8 @@ def _stretch(found: Findings, token: str) -> str:
     return (
         f"The singular values of the product of the Jacobians say how a small change of the memory "
         f"is stretched. Over {_count(int(lag), token)} the direction that is kept best comes out "
-        f"{_factor(largest)} times as long, and the median of {most} {_factor(median)} times. Gradients "
-        "on their way back are stretched by the same numbers."
+        f"{_factor(largest)} times as long, and the median of {most} {_factor(median)} times. "
+        "Gradients on their way back are stretched by the same numbers."
     )
 
 
