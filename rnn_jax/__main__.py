@@ -1,4 +1,4 @@
-"""The command line: `python -m rnn_jax train | sample | evaluate`."""
+"""The command line: `python -m rnn_jax train | sample | evaluate | spectrum`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The three commands and their options; those of `train` are the fields of `Config`."""
+    """The four commands and their options; those of `train` are the fields of `Config`."""
     root = _Parser(prog="python -m rnn_jax", description="A recurrent language model of a text.")
     commands = root.add_subparsers(dest="command", required=True, metavar="command")
 
@@ -69,7 +69,18 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--split", default="validation", metavar="|".join(SPLITS), help="(default: validation)"
     )
-    for command in (sample, evaluate):
+
+    spectrum = commands.add_parser(
+        "spectrum", help="how gradients travel through time in a run's model"
+    )
+    spectrum.set_defaults(handle=_spectrum)
+    spectrum.add_argument(
+        "--batch", type=int, default=4, help="pieces of the validation text to read (default: 4)"
+    )
+    spectrum.add_argument(
+        "--length", type=int, default=128, help="tokens of a piece, the largest lag (default: 128)"
+    )
+    for command in (sample, evaluate, spectrum):
         command.add_argument("run", metavar="RUN", help="folder of the run")
         command.add_argument("--step", type=int, metavar="N", help="checkpoint (default: the last)")
     return root
@@ -135,6 +146,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from rnn_jax.language.commands import evaluate_run
 
     evaluate_run(arguments.run, arguments.split, arguments.step)
+
+
+def _spectrum(arguments: argparse.Namespace) -> None:
+    from rnn_jax.language.commands import spectrum_run
+
+    spectrum_run(arguments.run, arguments.step, arguments.batch, arguments.length)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """How gradients travel through time."""
 
+from rnn_jax.analysis import plots
 from rnn_jax.analysis.by_lag import GradientMap, gradient_by_lag, gradient_map, memory_horizon
 from rnn_jax.analysis.curvature import (
     Extremes,
@@ -28,8 +29,11 @@ from rnn_jax.analysis.mean_field import (
     mean_field,
     mean_field_lyapunov,
 )
-from rnn_jax.analysis.normality import Normality, normality, pseudospectrum
+from rnn_jax.analysis.monitor import GradientMetrics, gradient_metrics
+from rnn_jax.analysis.normality import Normality, normality
 from rnn_jax.analysis.pascanu import gradient_bound, omega
+from rnn_jax.analysis.pseudospectrum import pseudospectrum
+from rnn_jax.analysis.recurrent import recurrent_matrices
 from rnn_jax.analysis.saturation import saturated_share
 from rnn_jax.analysis.signal_to_noise import SignalToNoise, signal_to_noise_by_lag
 from rnn_jax.analysis.spectrum import GradientSpectrum, gradient_spectrum
@@ -39,6 +43,7 @@ __all__ = [
     "Extremes",
     "FixedPoints",
     "GradientMap",
+    "GradientMetrics",
     "GradientSpectrum",
     "LeadingSpectrum",
     "LyapunovSpectrum",
@@ -58,6 +63,7 @@ __all__ = [
     "gradient_bound",
     "gradient_by_lag",
     "gradient_map",
+    "gradient_metrics",
     "gradient_spectrum",
     "hessian_product",
     "kaplan_yorke_dimension",
@@ -68,8 +74,10 @@ __all__ = [
     "memory_horizon",
     "normality",
     "omega",
+    "plots",
     "propagator",
     "pseudospectrum",
+    "recurrent_matrices",
     "saturated_share",
     "signal_to_noise_by_lag",
     "smoothed",

@@ -63,7 +63,7 @@ def gradient_map(
     xs, batch_shape, path = trajectory("gradient_map", cell, params, xs, carry)
     dys = loss_gradients("gradient_map", loss, path.ys, targets, batch_shape)
     steps = jnp.arange(xs.shape[0], dtype=jnp.int32)
-    log_norms = _log_norms(cell, params, xs, path, dys, steps, len(batch_shape))
+    log_norms = log_norms_of(cell, params, xs, path, dys, steps, len(batch_shape))
     return GradientMap(log_norms, _sum_by_lag(log_norms))
 
 
@@ -98,7 +98,7 @@ def gradient_by_lag(
     xs, batch_shape, path = trajectory("gradient_by_lag", cell, params, xs, carry)
     dys = loss_gradients("gradient_by_lag", loss, path.ys, targets, batch_shape)
     last = jnp.array([xs.shape[0] - 1], jnp.int32)
-    return jnp.exp(_log_norms(cell, params, xs, path, dys, last, len(batch_shape))[0, ::-1])
+    return jnp.exp(log_norms_of(cell, params, xs, path, dys, last, len(batch_shape))[0, ::-1])
 
 
 def memory_horizon(log_norms: jax.Array, share: float = 0.95) -> jax.Array:
@@ -121,7 +121,7 @@ def memory_horizon(log_norms: jax.Array, share: float = 0.95) -> jax.Array:
     return jnp.argmax(within >= within[..., -1:] + math.log(share), axis=-1)
 
 
-def _log_norms(
+def log_norms_of(
     cell: Cell,
     params: Params,
     xs: Any,

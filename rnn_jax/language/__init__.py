@@ -13,7 +13,8 @@
 `checkpoints`             what survives a crash
 `evaluate` `generate`     what the model is good for
 `report` `plots`          what is left at the end
-`commands`                train, sample, evaluate: one function each
+`spectrum`                what gradients do in the model
+`commands`                train, sample, evaluate, spectrum: one function each
 ========================= ========================================================
 
 Nothing is imported here, so that the command line can say `--help` at once.

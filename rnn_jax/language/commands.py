@@ -1,17 +1,28 @@
-"""`train`, `sample` and `evaluate`: from the words of a command line to what they ask for."""
+"""The four commands: from the words of a command line to what they ask for."""
 
 from __future__ import annotations
 
+import json
+
+import jax
+
+from rnn_jax.language import plots
 from rnn_jax.language.baselines import Baselines, baselines
+from rnn_jax.language.checkpoints import reason
 from rnn_jax.language.config import Config
 from rnn_jax.language.corpus import Corpus, load
+from rnn_jax.language.errors import InputError, RunError
 from rnn_jax.language.evaluate import evaluate
+from rnn_jax.language.files import write_whole
 from rnn_jax.language.generate import write
 from rnn_jax.language.learner import Learner, load_params
 from rnn_jax.language.model import count
 from rnn_jax.language.report import report
 from rnn_jax.language.run import Run
-from rnn_jax.language.train import train
+from rnn_jax.language.spectrum import pictures as pictures_of
+from rnn_jax.language.spectrum import words
+from rnn_jax.language.spectrum.measure import measure
+from rnn_jax.language.train import out_of_memory, train
 
 
 def start_run(config: Config, folder: str | None) -> None:
@@ -54,6 +65,37 @@ def evaluate_run(folder: str, split: str, step: int | None) -> None:
     print(f"loss {found.loss:.6f} nats, {found.bits:.6f} bits per token")
     if split == "validation":
         print(f"bigram counts: perplexity {_baselines(corpus).bigram:.4f}")
+
+
+def spectrum_run(folder: str, step: int | None, streams: int, length: int) -> None:
+    """Analyse the gradients of a run's model; numbers, pictures and a report in its folder."""
+    for option, value, least in (("--batch", streams, 1), ("--length", length, 2)):
+        if value < least:
+            raise InputError(f"{option} must be at least {least}, got {value}")
+    run = Run.open(folder)
+    config = run.config()
+    corpus = load(config)
+    run.check_text(corpus)
+    learner = Learner(config, len(corpus.vocabulary))
+    step, params = load_params(run, learner, step)
+    try:
+        found = measure(learner, params, corpus, streams, length)
+    except jax.errors.JaxRuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise RunError("not enough memory; make --batch or --length smaller") from error
+    try:
+        run.spectrum.mkdir(exist_ok=True)
+        pictures = pictures_of.draw(found, config.cell, run.spectrum)
+        numbers = json.dumps(words.numbers(found, step), indent=2, allow_nan=False)
+        write_whole(run.spectrum / "spectrum.json", numbers + "\n")
+        write_whole(run.spectrum / "README.md", words.report(found, config, step, pictures))
+    except OSError as error:
+        raise RunError(f"cannot write to {run.spectrum}: {reason(error)}") from error
+    print(words.summary(found, config))
+    if not pictures:
+        print(plots.MISSING)
+    print(f"all of it: {run.spectrum}")
 
 
 def _train(run: Run, corpus: Corpus, from_step: int | None) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MISSING = "no pictures: they need matplotlib (pip install 'scan-rnn[plot]')"
 _MODEL, _TRAIN, _COUNTS = "#1f5fa8", "#9dbfe3", "#c0562b"
 
 
@@ -23,7 +24,7 @@ def draw(run: Run, records: list[dict[str, Any]], baselines: Baselines, by_lag: 
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        return "no pictures: they need matplotlib (pip install 'scan-rnn[plot]')"
+        return MISSING
     config = run.config()
     learning_curve(config, records, baselines, run.learning_curve)
     lag_curve(config, by_lag, run.gradient_by_lag)
@@ -51,7 +52,7 @@ def learning_curve(
     axes.set_ylabel(f"perplexity per {_token(config)}")
     axes.set_title(f"Learning curve: {config.cell}, {config.hidden} units", loc="left")
     axes.legend(frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def lag_curve(config: Config, by_lag: list[float], path: Path) -> None:
@@ -66,7 +67,7 @@ def lag_curve(config: Config, by_lag: list[float], path: Path) -> None:
     axes.set_xlabel(f"lag in steps ({_token(config)}s)")
     axes.set_ylabel("norm of d loss$_T$ / d carry$_{T-\\mathrm{lag}}$, in nats per unit")
     axes.set_title(f"Gradient by lag: {config.cell}, {config.hidden} units", loc="left")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _token(config: Config) -> str:
@@ -92,7 +93,8 @@ def _plain_ticks(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure at one stroke."""
     draft = path.with_name(path.name + ".tmp")
     figure.savefig(draft, format="png")
     os.replace(draft, path)

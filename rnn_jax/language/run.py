@@ -33,6 +33,7 @@ class Run:
         self.sample = folder / "sample.txt"
         self.learning_curve = folder / "learning_curve.png"
         self.gradient_by_lag = folder / "gradient_by_lag.png"
+        self.spectrum = folder / "spectrum"
 
     @classmethod
     def create(cls, folder: str | None, config: Config, corpus: Corpus) -> Run:

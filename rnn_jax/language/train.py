@@ -51,11 +51,16 @@ def train(run: Run, corpus: Corpus, baselines: Baselines, from_step: int | None)
                 f"`{run.resume_command}` goes on from there"
             ) from error
         except jax.errors.JaxRuntimeError as error:
-            if not any(sign in str(error) for sign in ("RESOURCE_EXHAUSTED", "Out of memory")):
+            if not out_of_memory(error):
                 raise
             raise RunError(
                 "not enough memory; make --hidden, --embedding, --batch or --window smaller"
             ) from error
+
+
+def out_of_memory(error: jax.errors.JaxRuntimeError) -> bool:
+    """Whether an error of the runtime is that the machine has no memory left."""
+    return any(sign in str(error) for sign in ("RESOURCE_EXHAUSTED", "Out of memory"))
 
 
 class _Training:

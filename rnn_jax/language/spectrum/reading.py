@@ -1,0 +1,45 @@
+"""The validation text as the analyses read it: with a carry that has read what came before."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import rnn_jax as rnn
+from rnn_jax.language.corpus import Corpus
+from rnn_jax.language.errors import InputError
+
+
+class Reading(NamedTuple):
+    """B streams of T tokens, and what the network remembers at their beginning."""
+
+    xs: jax.Array
+    """`(T, B)` ids."""
+    targets: jax.Array
+    """`(T, B)`: the ids that follow."""
+    carry: rnn.Carry
+    """`(B, ...)`: after as many tokens before them."""
+
+
+def read(model: rnn.Cell, params: rnn.Params, corpus: Corpus, streams: int, length: int) -> Reading:
+    """Pieces of the validation text, spread over it evenly.
+
+    Raises:
+        InputError: it is too short for one.
+    """
+    inputs, targets = corpus.split("validation")
+    available = len(inputs)
+    if length > available:
+        raise InputError(
+            f"--length {length}: the validation text has {available} tokens; lower --length"
+        )
+    # The carry is made by as much text as is analysed, or by as much as there is.
+    before = min(length, available - length)
+    starts = np.linspace(before, available - length, streams).astype(int)
+    steps = np.arange(-before, length)[:, None] + starts
+    read, xs = jnp.asarray(inputs[steps[:before]]), jnp.asarray(inputs[steps[before:]])
+    carry, _ = jax.jit(lambda params, xs: rnn.unroll(model, params, xs))(params, read)
+    return Reading(xs, jnp.asarray(targets[steps[before:]]), carry)

@@ -1,0 +1,94 @@
+"""The metrics for logging: each is what the whole analysis says, or a bound that is close."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rnn_jax as rnn
+
+LAGS = [0, 3, 19]
+
+
+def squares(ys, targets):
+    return jnp.square(ys - targets).sum(-1)
+
+
+@pytest.fixture(scope="module")
+def found():
+    """A stack, its metrics as one compiled program, and what they were made from."""
+    model = rnn.stack(rnn.GRU(2, 6), rnn.Elman(6, 5))
+    keys = jax.random.split(jax.random.key(0), 3)
+    params = model.init(keys[0], jnp.float64)
+    xs = jax.random.normal(keys[1], (20, 2, 2), jnp.float64)
+    targets = jax.random.normal(keys[2], (20, 2, 5), jnp.float64)
+    metrics = jax.jit(
+        lambda params, xs, targets: rnn.analysis.gradient_metrics(
+            model, params, xs, targets, squares, lags=LAGS
+        )
+    )(params, xs, targets)
+    return model, params, xs, targets, metrics
+
+
+def test_they_are_what_the_whole_analyses_say(found):
+    model, params, xs, targets, metrics = found
+    whole = rnn.analysis.gradient_map(model, params, xs, targets, squares)
+    by_lag = whole.log_norms[-1, ::-1]
+    assert [*metrics.log_norms] == LAGS
+    for lag, log_norm in metrics.log_norms.items():
+        np.testing.assert_allclose(log_norm, by_lag[lag], rtol=1e-10)
+    assert metrics.horizon == rnn.analysis.memory_horizon(by_lag)
+    share = rnn.analysis.saturated_share(model, params, xs)
+    np.testing.assert_allclose(metrics.saturated, share.mean(), rtol=1e-12)
+    rates = rnn.analysis.lyapunov_spectrum(model, params, xs, exponents=1, warmup_q=5)
+    np.testing.assert_allclose(metrics.lyapunov, rates.exponents.mean(), rtol=1e-8)
+
+
+def test_every_one_is_a_scalar_that_a_log_can_hold(found):
+    numbers = jax.tree.map(float, found[-1])._asdict()
+    assert all(isinstance(leaf, float) for leaf in jax.tree.leaves(numbers))
+    names = ["0.w_hh.0", "0.w_hh.1", "0.w_hh.2", "1.w_hh"]
+    assert [*numbers["spectral_radius"]] == [*numbers["spectral_norm"]] == names
+
+
+def test_radius_and_norm_are_those_of_the_gates(found):
+    _, (gru, elman), _, _, metrics = found
+    blocks = [*np.split(gru.w_hh, 3, 1), elman.w_hh]
+    for w, radius, norm in zip(
+        blocks, metrics.spectral_radius.values(), metrics.spectral_norm.values(), strict=True
+    ):
+        exact = np.abs(np.linalg.eigvals(w)).max()
+        assert exact <= radius * (1 + 1e-9)
+        np.testing.assert_allclose(radius, exact, rtol=0.01)
+        np.testing.assert_allclose(norm, np.linalg.norm(w, 2), rtol=1e-8)
+
+
+def test_large_matrices_are_measured_from_both_sides_and_a_chain_exactly(rng):
+    w, chain = rng.normal(size=(100, 100)) / 10, 3 * np.eye(100, k=1)
+    cell = rnn.stack(rnn.Elman(1, 100), rnn.Elman(100, 100))
+    first = rnn.ElmanParams(jnp.zeros((1, 100)), jnp.asarray(w), jnp.zeros(100))
+    params = first, rnn.ElmanParams(jnp.zeros((100, 100)), jnp.asarray(chain), jnp.zeros(100))
+    measure = functools.partial(rnn.analysis.gradient_metrics, cell, loss=squares)
+    found = jax.jit(measure)(params, jnp.zeros((2, 1)), 0.0)
+    radius, norm = found.spectral_radius["0.w_hh"], found.spectral_norm["0.w_hh"]
+    exact = np.abs(np.linalg.eigvals(w)).max(), np.linalg.norm(w, 2)
+    assert exact[0] <= radius <= 1.01 * exact[0]
+    assert 0.99 * exact[1] <= norm <= exact[1] * (1 + 1e-12)
+    assert found.spectral_radius["1.w_hh"] == 0
+    np.testing.assert_allclose(found.spectral_norm["1.w_hh"], 3, rtol=1e-12)
+    assert [*found.log_norms] == [0, 1]
+
+
+def test_a_projection_has_no_square_matrix(key):
+    assert rnn.analysis.recurrent_matrices(rnn.ProjectedLSTM(2, 8, 4).init(key)) == {}
+    assert rnn.analysis.recurrent_matrices(rnn.Jordan(2, 8, 4).init(key)) == {}
+
+
+@pytest.mark.parametrize("lags", [[8], [-1], [1.5]])
+def test_lags_that_xs_has_not_are_refused(key, lags):
+    cell = rnn.Elman(1, 2)
+    params = cell.init(key, jnp.float64)
+    with pytest.raises(rnn.ArgumentError, match="lags must be integers from 0 to 7, as xs has 8"):
+        rnn.analysis.gradient_metrics(cell, params, jnp.ones((8, 1)), 0.0, squares, lags=lags)
