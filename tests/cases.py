@@ -143,16 +143,18 @@ REMEMBERING = [
 ]
 
 
-def quick(cases):
+def quick(cases, also=()):
     """The mechanisms among the rows in every run, the others in `make test-all`."""
+    rows = MECHANISMS.union(also)
     return [
-        pytest.param(case, id=case.name, marks=[] if case.name in MECHANISMS else pytest.mark.slow)
+        pytest.param(case, id=case.name, marks=[] if case.name in rows else pytest.mark.slow)
         for case in cases
     ]
 
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 every_mechanism = pytest.mark.parametrize("case", quick(CASES))
+every_direction = pytest.mark.parametrize("case", quick(CASES, also=["bidirectional", "deep"]))
 every_memory = pytest.mark.parametrize("case", quick(REMEMBERING))
 
 

