@@ -110,7 +110,10 @@ def measure(
     }
     found = {}
     with tqdm(
-        total=len(stages), bar_format="{percentage:3.0f}%|{bar}| {desc}", disable=None
+        total=len(stages),
+        bar_format="{percentage:3.0f}%|{bar}| {desc} [{elapsed}]",
+        dynamic_ncols=True,
+        disable=None,
     ) as bar:
         for name, stage in stages.items():
             bar.set_description_str(name)
