@@ -18,43 +18,43 @@ def squares(ys, targets):
 
 @pytest.fixture(scope="module")
 def found():
-    """A stack, its metrics as one compiled program, and what they were made from."""
+    """A stack's params, its metrics, and the whole analyses, as one compiled program."""
     model = rnn.stack(rnn.GRU(2, 6), rnn.Elman(6, 5))
     keys = jax.random.split(jax.random.key(0), 3)
     params = model.init(keys[0], jnp.float64)
     xs = jax.random.normal(keys[1], (20, 2, 2), jnp.float64)
     targets = jax.random.normal(keys[2], (20, 2, 5), jnp.float64)
-    metrics = jax.jit(
-        lambda params, xs, targets: rnn.analysis.gradient_metrics(
-            model, params, xs, targets, squares, lags=LAGS
-        )
-    )(params, xs, targets)
-    return model, params, xs, targets, metrics
+
+    def both(params, xs, targets):
+        given = model, params, xs
+        metrics = rnn.analysis.gradient_metrics(*given, targets, squares, lags=LAGS)
+        by_lag = rnn.analysis.gradient_map(*given, targets, squares).log_norms[-1, ::-1]
+        share = rnn.analysis.saturated_share(*given)
+        rates = rnn.analysis.lyapunov_spectrum(*given, exponents=1, warmup_q=5)
+        return metrics, (by_lag, share, rates.exponents)
+
+    return params, *jax.jit(both)(params, xs, targets)
 
 
 def test_they_are_what_the_whole_analyses_say(found):
-    model, params, xs, targets, metrics = found
-    whole = rnn.analysis.gradient_map(model, params, xs, targets, squares)
-    by_lag = whole.log_norms[-1, ::-1]
+    _, metrics, (by_lag, share, rates) = found
     assert [*metrics.log_norms] == LAGS
     for lag, log_norm in metrics.log_norms.items():
         np.testing.assert_allclose(log_norm, by_lag[lag], rtol=1e-10)
     assert metrics.horizon == rnn.analysis.memory_horizon(by_lag)
-    share = rnn.analysis.saturated_share(model, params, xs)
     np.testing.assert_allclose(metrics.saturated, share.mean(), rtol=1e-12)
-    rates = rnn.analysis.lyapunov_spectrum(model, params, xs, exponents=1, warmup_q=5)
-    np.testing.assert_allclose(metrics.lyapunov, rates.exponents.mean(), rtol=1e-8)
+    np.testing.assert_allclose(metrics.lyapunov, rates.mean(), rtol=1e-8)
 
 
 def test_every_one_is_a_scalar_that_a_log_can_hold(found):
-    numbers = jax.tree.map(float, found[-1])._asdict()
+    numbers = jax.tree.map(float, found[1])._asdict()
     assert all(isinstance(leaf, float) for leaf in jax.tree.leaves(numbers))
     names = ["0.w_hh.0", "0.w_hh.1", "0.w_hh.2", "1.w_hh"]
     assert [*numbers["spectral_radius"]] == [*numbers["spectral_norm"]] == names
 
 
 def test_radius_and_norm_are_those_of_the_gates(found):
-    _, (gru, elman), _, _, metrics = found
+    (gru, elman), metrics, _ = found
     blocks = [*np.split(gru.w_hh, 3, 1), elman.w_hh]
     for w, radius, norm in zip(
         blocks, metrics.spectral_radius.values(), metrics.spectral_norm.values(), strict=True

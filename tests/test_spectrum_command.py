@@ -15,7 +15,7 @@ from rnn_jax.language.config import Config
 from rnn_jax.language.corpus import load
 from rnn_jax.language.learner import Learner, load_params
 from rnn_jax.language.run import Run
-from rnn_jax.language.spectrum import words
+from rnn_jax.language.spectrum import measure, words
 from rnn_jax.language.spectrum.measure import Findings
 from rnn_jax.language.spectrum.reading import Reading, read
 from rnn_jax.language.text import read_text
@@ -157,7 +157,11 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(capsys, place):
         kept.rename(folder)
 
 
-def test_without_matplotlib_the_rest_is_there(capsys, monkeypatch, tmp_path):
+def test_without_matplotlib_the_rest_is_there_and_of_a_large_carry_a_part(
+    capsys, monkeypatch, tmp_path
+):
+    for name in ("ALL", "DIRECTIONS"):
+        monkeypatch.setattr(measure, name, 5)
     monkeypatch.setattr(
         Run, "spectrum", property(lambda _: tmp_path / "out", lambda *_: None), raising=False
     )
@@ -165,8 +169,14 @@ def test_without_matplotlib_the_rest_is_there(capsys, monkeypatch, tmp_path):
     assert main([*SPECTRUM, "--step", "2"]) == 0
     assert "no pictures: they need matplotlib" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"spectrum.json", "README.md"}
-    assert json.loads((tmp_path / "out/spectrum.json").read_text())["step"] == 2
-    assert "![" not in (tmp_path / "out/README.md").read_text()
+    found = json.loads((tmp_path / "out/spectrum.json").read_text())
+    assert found["step"] == 2
+    assert {len(values) for values in found["log_singular_values"]} == {5}
+    assert len(found["lyapunov_exponents"]) == 5
+    report = (tmp_path / "out/README.md").read_text()
+    assert "![" not in report
+    assert "the median of the 5 largest" in report
+    assert "from the 5 largest exponents of 12" in report
 
 
 def findings(exponent, change=0.0, by_lag=(0.0, -1.0, -2.0, -3.0)):

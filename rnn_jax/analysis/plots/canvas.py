@@ -35,7 +35,9 @@ def plane(ax: Axes) -> None:
     """Make the axes the complex plane, with the unit circle, inside which what is mapped decays."""
     from matplotlib.patches import Circle
 
-    ax.add_patch(Circle((0, 0), 1, fill=False, color=GREY, linewidth=1, label="unit circle"))
+    # Above the points, of which many may lie on it.
+    circle = Circle((0, 0), 1, fill=False, color="black", linewidth=0.8, label="unit circle")
+    ax.add_patch(circle).set_zorder(3)
     ax.set_aspect("equal")
     ax.set_xlabel("real part")
     ax.set_ylabel("imaginary part")

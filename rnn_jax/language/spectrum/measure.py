@@ -15,9 +15,14 @@ from rnn_jax.language.learner import Learner
 from rnn_jax.language.model import cross_entropy
 from rnn_jax.language.spectrum.reading import Reading, read
 
+ALL = 256
+"""The largest carry of which all singular values are found: some ten seconds, and eight times as
+many for twice the size."""
 DIRECTIONS = 64
-"""Of a carry of more than twice as many numbers only the largest singular values are found, and in
-any case no more exponents: all 512 of an LSTM take many minutes."""
+"""How many of them are found of a larger carry, and how many exponents of any."""
+TOLERANCE = 1e-3
+"""The largest singular values are right to about a thousandth, finer than a picture shows: with
+neighbours as near as those of short lags, every digit costs as much again."""
 LONGER = 4
 """The Lyapunov exponents are an average over time, so they read so many times more text."""
 EVERY = 4
@@ -62,10 +67,10 @@ def measure(
 
     def spectrum() -> Any:
         lags = sorted({*(2**n for n in range(length.bit_length()) if 2**n <= length), length})
-        if size <= 2 * DIRECTIONS:
+        if size <= ALL:
             return rnn.analysis.gradient_spectrum(model, params, first.xs, first.carry, lags=lags)
         return rnn.analysis.leading_gradient_spectrum(
-            model, params, first.xs, count, first.carry, lags=lags
+            model, params, first.xs, count, first.carry, lags=lags, tolerance=TOLERANCE
         )
 
     def lyapunov() -> Any:
@@ -105,7 +110,10 @@ def measure(
     }
     found = {}
     with tqdm(
-        total=len(stages), bar_format="{percentage:3.0f}%|{bar}| {desc}", disable=None
+        total=len(stages),
+        bar_format="{percentage:3.0f}%|{bar}| {desc} [{elapsed}]",
+        dynamic_ncols=True,
+        disable=None,
     ) as bar:
         for name, stage in stages.items():
             bar.set_description_str(name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rnn_jax.analysis import plots
 from rnn_jax.language.plots import save
 from rnn_jax.language.spectrum.measure import Findings
-from rnn_jax.language.spectrum.names import matrix_name
+from rnn_jax.language.spectrum.names import GATES, matrix_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,12 +37,14 @@ def draw(found: Findings, cell: str, folder: Path) -> dict[str, Path]:
             picture(ax)
     if found.matrices:
         paths["eigenvalues"] = folder / "eigenvalues.png"
-        columns = min(len(found.matrices), COLUMNS)
+        # A row is a layer, where a layer has more than one.
+        columns = min(len(found.matrices), len(GATES.get(cell, range(COLUMNS))))
         rows = -(-len(found.matrices) // columns)
         with _axes(paths["eigenvalues"], rows, columns) as axes:
             each = itertools.chain.from_iterable(axes)
             for name, normality in found.matrices.items():
                 plots.eigenvalues(normality, ax := next(each)).set_title(matrix_name(name, cell))
+                ax.label_outer()
             for ax in each:
                 ax.set_axis_off()
     return paths
