@@ -1,6 +1,6 @@
 """Recurrent networks for JAX: pure cells, one scan, exact gradients."""
 
-from rnn_jax import analysis, batching
+from rnn_jax import analysis, batching, tasks
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, SplitCell
 from rnn_jax.cells.elman import IRNN, Elman, ElmanCarry, ElmanParams
 from rnn_jax.cells.gru import GRU, GRUCarry, GRUParams
@@ -123,6 +123,7 @@ __all__ = [
     "stack",
     "step",
     "stream",
+    "tasks",
     "truncated_bptt",
     "unroll",
     "variational",

@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "streaming": [*LOOPS, "checks", "unroll"],
     "training": [*LOOPS, "checks", "unroll"],
     "batching": BASE,
-    "tasks": ["errors"],
+    "tasks": ["errors", "cell"],
     "analysis": [*CORE, "training"],
     "interop": CORE,
     "__init__": [*CORE, "streaming", "training", "batching", "tasks", "analysis"],
