@@ -62,19 +62,19 @@ def _blocks(
     cell: Layer, params: Params, xs: Iterator[Any], carry: Carry, block: int, method: Method
 ) -> Iterator[tuple[Carry, jax.Array]]:
     while steps := list(itertools.islice(xs, block)):
-        stacked = jnp.stack(steps)
         if carry is None:  # made here, so that the first block is no program of its own
-            dtype = check_params(cell, params, stacked)
-            carry = cell.initial_carry(params, check_input(cell, "xs", stacked, dtype, axes=1))
-        carry, ys = _unroll(cell, method, params, stacked, carry)
+            dtype = check_params(cell, params, steps[0])
+            carry = cell.initial_carry(params, check_input(cell, "x", steps[0], dtype, axes=0))
+        carry, ys = _unroll(cell, method, params, steps, carry)
         yield carry, ys
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _unroll(
-    cell: Layer, method: Method, params: Params, xs: jax.Array, carry: Carry
+    cell: Layer, method: Method, params: Params, steps: list[Any], carry: Carry
 ) -> tuple[Carry, jax.Array]:
-    return unroll(cell, params, xs, carry, method=method)
+    # Stacked in here: by itself that costs as much as many steps.
+    return unroll(cell, params, jnp.stack(steps), carry, method=method)
 
 
 class ExportedCell(NamedTuple):
