@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import lengths
+from benchmarks import lengths, streaming
 from benchmarks.__main__ import measure, table
 from benchmarks.cases import COMPETITORS, Shape, training_steps
 from benchmarks.timing import interleaved
@@ -65,19 +65,25 @@ def test_every_way_to_make_batches_trains_on_the_same_tokens():
     assert "| 2 buckets | 2, 8 | 40.0% | 12 |" in lengths.table({**result, "rows": rows})
 
 
-def test_the_table_of_lengths_is_what_was_measured():
-    results = ROOT / "benchmarks" / "results"
-    if not (results / "lengths.json").exists():
-        pytest.skip("not measured yet: python -m benchmarks.lengths")
-    measured = json.loads((results / "lengths.json").read_text())
-    assert (results / "lengths.md").read_text() == lengths.table(measured)
+def test_a_stream_is_timed_in_every_way():
+    rows = streaming.measure(hidden=3, steps=20, repetitions=1)
+    assert rows[streaming.BY_HAND]["ratio"] == (1, 1, 1)
+    assert "| stream, block=16 |" in streaming.table({"machine": {}, "rows": rows})
 
 
-def test_the_readme_shows_what_was_measured():
+@pytest.mark.parametrize(
+    ("name", "table", "shown"),
+    [
+        ("cpu", table, ("| elman", "| gru", "| lstm")),
+        ("lengths", lengths.table, ("| padding", "| 4 buckets", "| packing")),
+        ("streaming", streaming.table, ("| step", "| exported step", "| stream")),
+    ],
+)
+def test_the_readme_shows_what_was_measured(name, table, shown):
     results = ROOT / "benchmarks" / "results"
-    written = (results / "cpu.md").read_text()
-    assert written == table(json.loads((results / "cpu.json").read_text()))
+    written = (results / f"{name}.md").read_text()
+    assert written == table(json.loads((results / f"{name}.json").read_text()))
     readme = (ROOT / "README.md").read_text().splitlines()
-    rows = [line for line in readme if line.startswith(("| elman", "| gru", "| lstm"))]
-    assert len(rows) == 9
+    rows = [line for line in readme if line.startswith(shown)]
+    assert len(rows) >= 3
     assert set(rows) <= set(written.splitlines())

@@ -342,3 +342,10 @@ def test_mistakes_are_named(mistake):
     make, error, message = MISTAKES[mistake]
     with pytest.raises(error, match=f"(?s){message}"):
         make()
+
+
+def test_targets_without_steps_are_refused():
+    cell, params = scalar(0.5)
+    xs = jnp.ones((4, 3, 1))
+    with pytest.raises(rnn.ShapeError, match=r"targets .*\(4, 3\), in front, got .*\(3,\)"):
+        rnn.analysis.signal_to_noise_by_lag(cell, params, xs, jnp.ones(3), outputs)

@@ -12,7 +12,7 @@ from rnn_jax.analysis.norms import norm
 from rnn_jax.analysis.trajectory import loss_gradients, trajectory
 from rnn_jax.analysis.weights_by_lag import everything, weight_gradient_by_lag
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.errors import ArgumentError
+from rnn_jax.errors import ArgumentError, ShapeError
 from rnn_jax.training import Loss
 
 
@@ -70,6 +70,13 @@ def signal_to_noise_by_lag(
             f"{caller}: noise is what the sequences of a batch differ by, so there must be two at "
             f"least; got batch axes {batch_shape}."
         )
+    lead = (len(xs), *batch_shape)
+    for leaf in jax.tree.leaves(targets):
+        if jnp.shape(leaf)[: len(lead)] != lead:
+            raise ShapeError(
+                f"{caller}: targets must have the axes of steps and batch, {lead}, in front, got "
+                f"shape {jnp.shape(leaf)}."
+            )
     first = jax.tree.map(lambda c: c[0], path.carries)
 
     def flat(tree: Any, before: int) -> Any:

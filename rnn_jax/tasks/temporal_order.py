@@ -40,7 +40,8 @@ def temporal_order(
     Sources: Hochreiter & Schmidhuber, Long short-term memory, Neural Computation 9, 1997,
     experiment 6a, whose sequences of 100 steps have these places, and symbols for start and end
     besides; in this form, Pascanu, Mikolov & Bengio, On the difficulty of training recurrent
-    neural networks, ICML 2013, section 4.1 and its code.
+    neural networks, ICML 2013, section 4.1
+    (whose text has the second symbol in the fifth tenth).
 
     Raises `ArgumentError` for a length below 10, where a tenth has no step, and a batch that is
     not a positive integer.
