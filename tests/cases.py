@@ -133,7 +133,7 @@ CASES = [
 # The rows that stand for the mechanisms: derivatives from the output, by default, of one leaf and
 # of two, of a step that does not split, of layers upon layers. Laws that take long to compile run
 # over these; the other rows are as well tested by `make test-all`.
-MECHANISMS = {"elman", "lstm", "gru", "peephole", "stack"}
+MECHANISMS = {"elman", "lstm", "peephole", "stack"}
 
 # What the analysis is about: rows with a step, and a carry that it hands on.
 REMEMBERING = [
@@ -143,9 +143,9 @@ REMEMBERING = [
 ]
 
 
-def quick(cases, also=()):
+def quick(cases, also=(), rows=None):
     """The mechanisms among the rows in every run, the others in `make test-all`."""
-    rows = MECHANISMS.union(also)
+    rows = {*MECHANISMS, *also} if rows is None else rows
     return [
         pytest.param(case, id=case.name, marks=[] if case.name in rows else pytest.mark.slow)
         for case in cases
@@ -155,7 +155,16 @@ def quick(cases, also=()):
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 every_mechanism = pytest.mark.parametrize("case", quick(CASES))
 every_direction = pytest.mark.parametrize("case", quick(CASES, also=["bidirectional", "deep"]))
-every_memory = pytest.mark.parametrize("case", quick(REMEMBERING))
+every_memory = pytest.mark.parametrize("case", quick(REMEMBERING, rows={"lstm", "peephole"}))
+# Rows with arithmetic of their own; the others are made of these.
+every_arithmetic = pytest.mark.parametrize(
+    "case",
+    quick(
+        CASES,
+        rows={case.name for case in CASES}
+        - {"elman-sin", "irnn", "stack", "residual", "leaky", "bidirectional", "deep"},
+    ),
+)
 
 
 def plain(tree):

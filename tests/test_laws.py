@@ -17,7 +17,15 @@ from jax.flatten_util import ravel_pytree
 from jax.test_util import check_grads
 
 import rnn_jax as rnn
-from tests.cases import CASES, assert_close, every_case, every_mechanism, plain
+from tests.cases import (
+    CASES,
+    assert_close,
+    every_arithmetic,
+    every_case,
+    every_mechanism,
+    every_memory,
+    plain,
+)
 
 METHODS = [rnn.Scan(unroll=2), rnn.BPTT(chunk=2), rnn.BPTT(chunk=2, store=0)]
 
@@ -247,7 +255,7 @@ def test_a_rebuilt_cell_does_not_retrace(case):
     run(case.build(), params, xs)
 
 
-@every_case
+@every_arithmetic
 def test_no_dtype_is_promoted(case):
     """Strict promotion is on, so a silent cast inside is an error; here the ends are looked at."""
     dtype = jnp.bfloat16  # the suite's own is float64, and that of examples in documents float32
@@ -264,7 +272,7 @@ def test_no_dtype_is_promoted(case):
     assert {leaf.dtype for leaf in jax.tree.leaves(outcome(params, xs))} == {jnp.dtype(dtype)}
 
 
-@every_mechanism
+@every_memory
 def test_low_precision_compute_with_float32_params(case):
     """The documented way: cast inside the loss, and the gradient arrives in float32."""
     params, xs = case.params(jnp.float32), case.xs(5, 2, dtype=jnp.float32)

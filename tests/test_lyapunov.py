@@ -180,6 +180,7 @@ def test_below_the_critical_gain_the_exponents_are_those_of_the_weights():
     assert exponents[0] < 0
 
 
+@pytest.mark.slow
 def test_chaos_at_twice_the_critical_gain():
     """Theory, N to infinity: largest 0.1547, mean -1.1490; here N = 200, and so some way off."""
     exponents = autonomous(2.0, 200, 0, steps=160, warmup=80, warmup_q=20)

@@ -141,7 +141,7 @@ def check(case, method, reverse, lengths, mask, reset, seed=0):
         assert not np.asarray(grads[1])[~valid].any(), "padded inputs have a gradient"
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(data=st.data())
 def agree_with_the_loop(data, case, reverse):
     check(case, rnn.BPTT(chunk=2), reverse, *marks(data.draw, STEPS, BATCH))
@@ -168,7 +168,7 @@ LAYERS = {
 }
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(
     data=st.data(),
     names=st.lists(st.sampled_from(sorted(LAYERS)), min_size=1, max_size=3),
