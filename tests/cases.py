@@ -156,6 +156,17 @@ every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 every_mechanism = pytest.mark.parametrize("case", quick(CASES))
 every_direction = pytest.mark.parametrize("case", quick(CASES, also=["bidirectional", "deep"]))
 every_memory = pytest.mark.parametrize("case", quick(REMEMBERING, rows={"lstm", "peephole"}))
+# One cell that splits and one that does not: for what depends on the loop alone.
+every_loop = pytest.mark.parametrize("case", quick(CASES, rows={"lstm", "peephole"}))
+# Rows whose like is not among the others.
+every_recurrence = pytest.mark.parametrize(
+    "case",
+    quick(
+        CASES,
+        rows={case.name for case in CASES}
+        - {"elman-sin", "irnn", "mgu", "layer-norm-elman", "layer-norm-gru"},
+    ),
+)
 # Rows with arithmetic of their own; the others are made of these.
 every_arithmetic = pytest.mark.parametrize(
     "case",

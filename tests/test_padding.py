@@ -18,9 +18,9 @@ from tests.cases import (
     Case,
     assert_close,
     elman,
-    every_case,
     every_direction,
     every_mechanism,
+    every_recurrence,
     gru,
     lstm,
     plain,
@@ -147,7 +147,7 @@ def agree_with_the_loop(data, case, reverse):
     check(case, rnn.BPTT(chunk=2), reverse, *marks(data.draw, STEPS, BATCH))
 
 
-@every_case
+@every_recurrence
 def test_padded_sequences_are_those_of_the_loop(case):
     agree_with_the_loop(case=case, reverse=False)
 
