@@ -72,6 +72,16 @@ class GatedCell(SizedCell):
         return self.memory_bias(jax.random.fold_in(key, 2), self.hidden_size, dtype)
 
 
+def matmul(x: jax.Array, w: jax.Array) -> jax.Array:
+    """`x @ w` for `(..., D)` and `(D, G)`, as one matrix product over all rows.
+
+    The cotangent of w is then one as well. From `x @ w` with two leading axes it would be a
+    contraction over both, in front of which XLA copies one operand in another order.
+    """
+    rows = x.reshape(-1, x.shape[-1]) if x.ndim > 2 else x
+    return (rows @ w).reshape(*x.shape[:-1], w.shape[-1])
+
+
 def split(a: jax.Array, gates: int) -> tuple[jax.Array, ...]:
     """The gates of `(..., gates * H)` as arrays of their own, `(..., H)` each.
 

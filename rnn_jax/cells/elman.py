@@ -10,7 +10,7 @@ from jax.tree_util import Partial
 from jax.typing import DTypeLike
 
 from rnn_jax.cell import SizedCell
-from rnn_jax.gates import Initializer, glorot, orthogonal, zeros
+from rnn_jax.gates import Initializer, glorot, matmul, orthogonal, zeros
 
 
 class ElmanParams(NamedTuple):
@@ -103,11 +103,11 @@ class Elman(ActivatedCell):
 
     def project(self, params: ElmanParams, xs: jax.Array) -> jax.Array:
         """`z = x @ w_xh + b_h`."""
-        return xs @ params.w_xh + params.b_h
+        return matmul(xs, params.w_xh) + params.b_h
 
     def recur(self, params: ElmanParams, carry: ElmanCarry, z: jax.Array) -> jax.Array:
         """`a = z + h @ w_hh`."""
-        return z + carry.h @ params.w_hh
+        return z + matmul(carry.h, params.w_hh)
 
 
 def _scale(derivative: jax.Array, carry: ElmanCarry, a: jax.Array) -> ElmanCarry:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from rnn_jax.cell import SizedCell, positive
-from rnn_jax.gates import Initializer, glorot, orthogonal, zeros
+from rnn_jax.gates import Initializer, glorot, matmul, orthogonal, zeros
 
 
 class JordanParams(NamedTuple):
@@ -90,12 +90,12 @@ class Jordan(SizedCell):
 
     def project(self, params: JordanParams, xs: jax.Array) -> jax.Array:
         """`z = x @ w_xh + b_h`."""
-        return xs @ params.w_xh + params.b_h
+        return matmul(xs, params.w_xh) + params.b_h
 
     def recur(self, params: JordanParams, carry: JordanCarry, z: jax.Array) -> jax.Array:
         """`a = activation(z + y @ w_yh) @ w_hy + b_y`: both of the loop's matmuls."""
-        hidden = self.activation(z + carry.y @ params.w_yh)
-        return hidden @ params.w_hy + params.b_y
+        hidden = self.activation(z + matmul(carry.y, params.w_yh))
+        return matmul(hidden, params.w_hy) + params.b_y
 
     def update(self, carry: JordanCarry, a: jax.Array) -> JordanCarry:
         """`y = output_activation(a)`."""

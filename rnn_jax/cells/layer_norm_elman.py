@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from rnn_jax.cells.elman import ActivatedCell, ElmanCarry
+from rnn_jax.gates import matmul
 from rnn_jax.normalization import layer_norm, positive_epsilon
 
 
@@ -62,9 +63,9 @@ class LayerNormElman(ActivatedCell):
 
     def project(self, params: LayerNormElmanParams, xs: jax.Array) -> jax.Array:
         """`z = x @ w_xh`."""
-        return xs @ params.w_xh
+        return matmul(xs, params.w_xh)
 
     def recur(self, params: LayerNormElmanParams, carry: ElmanCarry, z: jax.Array) -> jax.Array:
         """`a = gain * normalize(z + h @ w_hh) + b_h`."""
-        summed = z + carry.h @ params.w_hh
+        summed = z + matmul(carry.h, params.w_hh)
         return layer_norm(summed, params.gain, params.b_h, self.epsilon)

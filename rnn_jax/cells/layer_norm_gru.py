@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from rnn_jax.cells.gru import GRUCarry, gate_biases, mix
-from rnn_jax.gates import GatedCell, split
+from rnn_jax.gates import GatedCell, matmul, split
 from rnn_jax.normalization import normalize, positive_epsilon
 
 
@@ -77,13 +77,13 @@ class LayerNormGRU(GatedCell):
 
     def project(self, params: LayerNormGRUParams, xs: jax.Array) -> tuple[jax.Array, ...]:
         """`split(gain_x * normalize(x @ w_xh) + b_h)`."""
-        return split(params.gain_x * self._normalize(xs @ params.w_xh) + params.b_h, 3)
+        return split(params.gain_x * self._normalize(matmul(xs, params.w_xh)) + params.b_h, 3)
 
     def recur(
         self, params: LayerNormGRUParams, carry: GRUCarry, z: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, ...]:
         """Both gates summed; of the candidate both parts, for the reset comes between them."""
-        part = split(params.gain_h * self._normalize(carry.h @ params.w_hh), 3)
+        part = split(params.gain_h * self._normalize(matmul(carry.h, params.w_hh)), 3)
         (z_r, z_z, z_n), (h_r, h_z, h_n) = z, part
         return z_r + h_r, z_z + h_z, z_n, h_n + params.b_hn
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from rnn_jax.cells.lstm import LSTMCarry, gate_biases, remember, show
-from rnn_jax.gates import GatedCell, split
+from rnn_jax.gates import GatedCell, matmul, split
 from rnn_jax.memory_bias import ForgetBias, MemoryBias
 from rnn_jax.normalization import layer_norm, normalize, positive_epsilon
 
@@ -88,13 +88,13 @@ class LayerNormLSTM(GatedCell):
 
     def project(self, params: LayerNormLSTMParams, xs: jax.Array) -> tuple[jax.Array, ...]:
         """`z = split(gain_x * normalize(x @ w_xh) + b_h)`."""
-        return split(layer_norm(xs @ params.w_xh, params.gain_x, params.b_h, self.epsilon), 4)
+        return split(layer_norm(matmul(xs, params.w_xh), params.gain_x, params.b_h, self.epsilon), 4)
 
     def recur(
         self, params: LayerNormLSTMParams, carry: LSTMCarry, z: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, ...]:
         """`z + split(gain_h * normalize(h @ w_hh))`, and what the memory's norm needs of params."""
-        part = split(params.gain_h * normalize(carry.h @ params.w_hh, self.epsilon), 4)
+        part = split(params.gain_h * normalize(matmul(carry.h, params.w_hh), self.epsilon), 4)
         gates = map(jnp.add, z, part)
         # `update` is free of params, so these two reach it as any preactivation does.
         shape = carry.c.shape

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.gates import GatedCell, pointwise, sigmoid, split
+from rnn_jax.gates import GatedCell, matmul, pointwise, sigmoid, split
 from rnn_jax.memory_bias import ForgetBias, MemoryBias
 
 
@@ -68,13 +68,13 @@ class LSTM(GatedCell):
 
     def project(self, params: LSTMParams, xs: jax.Array) -> tuple[jax.Array, ...]:
         """`z = split(x @ w_xh + b_h)`."""
-        return split(xs @ params.w_xh + params.b_h, 4)
+        return split(matmul(xs, params.w_xh) + params.b_h, 4)
 
     def recur(
         self, params: LSTMParams, carry: LSTMCarry, z: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, ...]:
         """`a = z + split(h @ w_hh)`."""
-        return tuple(map(jnp.add, z, split(carry.h @ params.w_hh, 4)))
+        return tuple(map(jnp.add, z, split(matmul(carry.h, params.w_hh), 4)))
 
     def update(self, carry: LSTMCarry, a: tuple[jax.Array, ...]) -> LSTMCarry:
         """The memory first, then what of it shows."""

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.gates import GatedCell, pointwise, sigmoid, split
+from rnn_jax.gates import GatedCell, matmul, pointwise, sigmoid, split
 
 
 class MGUParams(NamedTuple):
@@ -64,13 +64,13 @@ class MGU(GatedCell):
 
     def project(self, params: MGUParams, xs: jax.Array) -> tuple[jax.Array, ...]:
         """`split(x @ w_xh + b_h)`."""
-        return split(xs @ params.w_xh + params.b_h, 2)
+        return split(matmul(xs, params.w_xh) + params.b_h, 2)
 
     def recur(
         self, params: MGUParams, carry: MGUCarry, z: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, ...]:
         """The gate summed; of the candidate both parts, for the gate comes between them."""
-        (z_f, z_n), (h_f, h_n) = z, split(carry.h @ params.w_hh, 2)
+        (z_f, z_n), (h_f, h_n) = z, split(matmul(carry.h, params.w_hh), 2)
         return z_f + h_f, z_n, h_n + params.b_hn
 
     def update(self, carry: MGUCarry, a: tuple[jax.Array, ...]) -> MGUCarry:

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 
 from rnn_jax.cell import SizedCell, positive
 from rnn_jax.cells.lstm import gate_biases, remember, show
-from rnn_jax.gates import GatedCell, split
+from rnn_jax.gates import GatedCell, matmul, split
 from rnn_jax.memory_bias import ForgetBias, MemoryBias
 
 
@@ -93,13 +93,13 @@ class ProjectedLSTM(GatedCell, _Sizes):
 
     def project(self, params: ProjectedLSTMParams, xs: jax.Array) -> tuple[jax.Array, ...]:
         """`z = split(x @ w_xh + b_h)`."""
-        return split(xs @ params.w_xh + params.b_h, 4)
+        return split(matmul(xs, params.w_xh) + params.b_h, 4)
 
     def recur(
         self, params: ProjectedLSTMParams, carry: ProjectedLSTMCarry, z: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, ...]:
         """`a = z + split(m @ w_hr @ w_hh)`: both of the loop's matmuls."""
-        return tuple(map(jnp.add, z, split(carry.m @ params.w_hr @ params.w_hh, 4)))
+        return tuple(map(jnp.add, z, split(matmul(matmul(carry.m, params.w_hr), params.w_hh), 4)))
 
     def update(self, carry: ProjectedLSTMCarry, a: tuple[jax.Array, ...]) -> ProjectedLSTMCarry:
         """The memory first, then what of it shows."""
@@ -114,4 +114,4 @@ class ProjectedLSTM(GatedCell, _Sizes):
     def readout(self, params: ProjectedLSTMParams, hs: jax.Array, xs: jax.Array) -> jax.Array:
         """`r = m @ w_hr`, of all steps at once."""
         del xs
-        return hs @ params.w_hr
+        return matmul(hs, params.w_hr)

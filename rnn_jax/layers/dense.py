@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from rnn_jax.cell import Input, positive
-from rnn_jax.gates import Initializer, glorot, zeros
+from rnn_jax.gates import Initializer, glorot, matmul, zeros
 from rnn_jax.layers.memoryless import Memoryless
 
 
@@ -63,4 +63,4 @@ class Dense(Memoryless):
 
     def project(self, params: DenseParams, xs: jax.Array) -> jax.Array:
         """`x @ w + b`."""
-        return xs @ params.w + params.b
+        return matmul(xs, params.w) + params.b

@@ -210,7 +210,7 @@ def _loop_tangent(
     def chunk(state: tuple[Carry, Carry], steps: tuple[Any, ...]) -> tuple[Any, Any]:
         start, d_start = state
         xs, d_xs, after, kept = steps
-        before = jax.tree.map(lambda c, cs: jnp.concatenate([c[None], cs])[:-1], start, after)
+        before = _before(start, after)
         # z and a are computed only where a derivative in the loop, or of `update`, asks for them.
         zs = cell.project(params, xs)
         a, d_a = _jvp(
@@ -219,15 +219,11 @@ def _loop_tangent(
             (d_params, d_xs),
         )
         update = cell.linearize(before, a if kept is None else kept, after)
-
-        def step(d_carry: Carry, at: tuple[Any, ...]) -> tuple[Carry, Any]:
-            update, carry, z, d_a = at
-            _, d_recurred = jax.jvp(lambda c: cell.recur(params, c, z), (carry,), (d_carry,))
-            d_a = jax.tree.map(jnp.add, d_a, d_recurred)
-            d_carry = update(d_carry, d_a)
-            return d_carry, keep(cell, d_carry, d_a)
-
-        d_end, d_kept = lax.scan(step, d_start, (update, before, zs, d_a))
+        d_end, d_carries = _solve(cell, params, (update, before, zs), d_start, d_a)
+        # Only a second derivative asks how the preactivations move.
+        d_before = _before(d_start, d_carries)
+        _, d_recurred = jax.jvp(lambda c: cell.recur(params, c, zs), (before,), (d_before,))
+        d_kept = keep(cell, d_carries, jax.tree.map(jnp.add, d_a, d_recurred))
         return (_last(start, after), d_end), d_kept
 
     states, steps = (start, d_start), (xs, d_xs, carries, preactivations)
@@ -236,6 +232,64 @@ def _loop_tangent(
 
 
 _loop.defjvp(_loop_tangent, symbolic_zeros=True)
+
+
+def _solve(
+    cell: "SplitCell | _Whole", params: Params, steps: tuple[Any, ...], d_start: Carry, d_a: Any
+) -> tuple[Carry, Carry]:
+    """How the carries of a chunk move, and the last of them: `dc_t = M_t dc_{t-1} + b_t`.
+
+    `b_t` is what `da_t` alone does to the carry. A linear system, block bidiagonal in time. Said
+    so, it is JAX that turns it over: the cotangents of all `b_t` solve the transposed system,
+    backward in time, and what leads from `b` to the params is done for the whole chunk at once.
+    """
+    Unknown = tuple[Carry, Carry, Carry]  # before the first step, after each, after the last
+
+    def move(step: tuple[Any, ...], d_carry: Carry) -> Carry:
+        update, carry, z = step
+        _, d_a = jax.jvp(lambda c: cell.recur(params, c, z), (carry,), (d_carry,))
+        return update(d_carry, d_a)
+
+    def system(unknown: Unknown) -> Unknown:
+        start, carries, end = unknown
+        moved = jax.vmap(move)(steps, _before(start, carries))
+        end = jax.tree.map(jnp.subtract, end, _last(start, carries))
+        return start, jax.tree.map(jnp.subtract, carries, moved), end
+
+    def forward(_: Any, b: Unknown) -> Unknown:
+        def step(d_carry: Carry, at: tuple[Any, Carry]) -> tuple[Carry, Carry]:
+            step, b = at
+            d_carry = jax.tree.map(jnp.add, move(step, d_carry), b)
+            return d_carry, d_carry
+
+        start, b, b_end = b
+        end, carries = lax.scan(step, start, (steps, b))
+        return start, carries, jax.tree.map(jnp.add, end, b_end)
+
+    def backward(_: Any, b: Unknown) -> Unknown:
+        def step(ct: Carry, at: tuple[Any, Carry]) -> tuple[Carry, Carry]:
+            step, b = at
+            ct = jax.tree.map(jnp.add, ct, b)
+            (back,) = jax.linear_transpose(functools.partial(move, step), ct)(ct)
+            return back, ct
+
+        start, b, end = b
+        back, cts = lax.scan(step, end, (steps, b), reverse=True)
+        return jax.tree.map(jnp.add, start, back), cts, end
+
+    still = jax.tree.map(jnp.zeros_like, d_start)
+    b = jax.vmap(lambda update, d_a: update(still, d_a))(steps[0], d_a)
+    # JAX transposes a system whose right side may move in all of its parts, or not at all; between
+    # two barriers either all of it moves or nothing does, and the other way round.
+    right = lax.optimization_barrier((d_start, b, still))
+    solution = lax.custom_linear_solve(system, right, forward, backward)
+    _, carries, end = lax.optimization_barrier(solution)
+    return end, carries
+
+
+def _before(start: Carry, carries: Carry) -> Carry:
+    """The carry before each step."""
+    return jax.tree.map(lambda c, cs: jnp.concatenate([c[None], cs])[:-1], start, carries)
 
 
 def _scan_chunks(
