@@ -29,6 +29,10 @@ from rnn_jax.steps import Steps
 
 BRANCHES = 8
 """How many stretches of a level make one of the next, where the levels are nested."""
+CHUNK_BYTES = 2**20
+"""How many bytes of preactivations a chunk has: enough for matmuls at full speed, and in cache."""
+FEWEST, MOST = 16, 256
+"""Steps of a chunk, whatever its bytes: fewer repeat the work of a chunk, more keep it waiting."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +52,12 @@ class BPTT:
     cell whose carry is not floating; `Scan` takes such a cell.
     """
 
-    chunk: int = 16
-    """How many steps are worked on at once; T need not be a multiple."""
+    chunk: int | None = None
+    """How many steps are worked on at once; T need not be a multiple.
+
+    None takes as many as have a MiB of preactivations, but 16 at least and 256 at most: 64 for an
+    LSTM of 64 units at batch 16, 16 for one of 256 at batch 32.
+    """
     checkpoint: int | str | None = None
     """Which carries are kept for the gradient; the others are computed again from them.
 
@@ -60,16 +68,17 @@ class BPTT:
     Griewank, Optimization Methods and Software 1, 1992.
     """
 
-    store: int = 16 * 2**20
+    store: int = 64 * 2**20
     """How many bytes of preactivations may be kept for the gradient of a stretch of carries.
 
-    Kept, they are not computed again, which is a seventh of the time of a training step of an
-    LSTM or a GRU; where all of a stretch do not fit, none is kept. 0 keeps none ever.
+    Kept, they are not computed again, which would be two of the eight matmuls of a training step;
+    where all of a stretch do not fit, none is kept. 0 keeps none ever.
     """
 
     def __post_init__(self) -> None:
         """Refuse a chunk without steps."""
-        positive(chunk=self.chunk)
+        if self.chunk is not None:
+            positive(chunk=self.chunk)
         if isinstance(self.store, bool) or not isinstance(self.store, int) or self.store < 0:
             raise ArgumentError(f"store must be a number of bytes, 0 or more, got {self.store!r}.")
         if isinstance(self.checkpoint, int):
@@ -95,12 +104,20 @@ class BPTT:
     def _run(
         self, cell: "SplitCell | _Whole", params: Params, carry: Carry, xs: Any
     ) -> tuple[Carry, jax.Array]:
-        def run(carry: Carry, xs: Any) -> tuple[Carry, jax.Array]:
-            return _loop(cell, _emitted, self, params, carry, xs)
+        method = self._sized(_bytes_of_a_step(cell, params, carry, xs))
 
-        for stretch in self._stretches(_steps(xs)):
+        def run(carry: Carry, xs: Any) -> tuple[Carry, jax.Array]:
+            return _loop(cell, _emitted, method, params, carry, xs)
+
+        for stretch in method._stretches(_steps(xs)):
             run = functools.partial(_scan_chunks, jax.checkpoint(run), stretch)
         return run(carry, xs)
+
+    def _sized(self, step: int) -> "BPTT":
+        """With a chunk for preactivations of `step` bytes a step."""
+        if self.chunk is not None:
+            return self
+        return dataclasses.replace(self, chunk=min(MOST, max(FEWEST, CHUNK_BYTES // max(1, step))))
 
     def _stretches(self, steps: int) -> list[int]:
         """How many steps lie between the carries that are kept, level by level, from within."""
@@ -202,7 +219,9 @@ def _loop_tangent(
     d_params, d_start, d_xs = map(_moving, tangents)
     d_start = jax.tree.map(lambda c, d: jnp.zeros_like(c) if d is None else d, start, d_start)
     # Through `_loop` again, so that second derivatives see how the stored carries move.
-    stored = _everything if _fit(cell, method, params, start, xs) else _carries
+    size = _steps(xs) * _bytes_of_a_step(cell, params, start, xs)
+    fits = size <= method.store and not isinstance(cell, _Whole)
+    stored = _everything if fits else _carries
     end, (carries, preactivations) = _loop(cell, stored, method, params, start, xs)
 
     # Without the checkpoint every chunk's preactivations would be stored after all.
@@ -310,15 +329,13 @@ def _scan_chunks(
     return carry, ys
 
 
-def _fit(cell: SplitCell | _Whole, method: BPTT, params: Params, start: Carry, xs: Any) -> bool:
-    """Whether the preactivations of all steps are no more bytes than may be kept."""
-    if isinstance(cell, _Whole):
-        return False
-    zs = jax.eval_shape(cell.project, params, xs)
-    at = jax.tree.map(lambda z: jax.ShapeDtypeStruct(z.shape[1:], z.dtype), zs)
-    a = jax.eval_shape(cell.recur, params, start, at)
-    step = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(a))
-    return _steps(xs) * step <= method.store
+def _bytes_of_a_step(cell: SplitCell | _Whole, params: Params, start: Carry, xs: Any) -> int:
+    """The size of the preactivations of one step."""
+    x = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), xs)
+    a = jax.eval_shape(
+        lambda params, c, x: cell.recur(params, c, cell.project(params, x)), params, start, x
+    )
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(a))
 
 
 def _steps(xs: Any) -> int:
