@@ -14,12 +14,12 @@ from benchmarks.grids import DEFAULT, GRIDS, Grid
 from benchmarks.machine import threads
 from benchmarks.measure import Plan, measure
 from benchmarks.report import RESULTS, with_machine, write
-from benchmarks.shapes import GATES, KINDS, Shape
+from benchmarks.shapes import GATES, KINDS, TRAINING, Shape
 from benchmarks.tables import markdown
 from benchmarks.timing import Budget
 from benchmarks.variants import PLAIN, VARIANTS
 
-QUICK = Budget(seconds=0.3, least=3, most=11)
+QUICK, QUICK_KINDS = Budget(seconds=0.3, least=3, most=11), (TRAINING,)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -50,7 +50,8 @@ def run(word: str, options: argparse.Namespace) -> dict:
         QUICK if options.quick else Budget(seconds=options.seconds),
         options.limit,
     )
-    points = list(itertools.product(options.kinds or grid.kinds, _shapes(grid, options)))
+    kinds = options.kinds or (QUICK_KINDS if options.quick else grid.kinds)
+    points = list(itertools.product(kinds, _shapes(grid, options)))
     rows, absent = [], []
     with tqdm(total=len(points) * len(plan.entries()), unit="program", desc=word) as bar:
         for i, (kind, shape) in enumerate(points):

@@ -13,6 +13,9 @@ from benchmarks.shapes import Shape
 LEAST = 0.05
 """A change of less is none."""
 
+MACHINE = ("device", "processor", "threads", "XLA_FLAGS", "jax", "jaxlib", "python")
+"""Where these differ, times may."""
+
 
 class Change(NamedTuple):
     key: tuple
@@ -27,17 +30,26 @@ class Comparison(NamedTuple):
     """The largest ratio first."""
     alone: int
     """Rows that the other result does not have."""
+    machines: list[str]
+    """What differs between the machines, so that times do not compare."""
 
 
 def compare(old: dict, new: dict) -> Comparison:
     """Rows of the same shape, kind, variant and competitor."""
+    if "grid" not in old:
+        raise SystemExit("--compare: the old file is no result of this suite (it has no grid).")
     before, after = ({_key(row): row for row in result["rows"]} for result in (old, new))
     shared = before.keys() & after.keys()
     changes = [
         _change(key, before[key]["milliseconds"], after[key]["milliseconds"]) for key in shared
     ]
     changes.sort(key=lambda change: -change.ratio)
-    return Comparison(changes, len(before.keys() ^ after.keys()))
+    machines = [
+        f"{name} {old['machine'].get(name)}, now {new['machine'].get(name)}"
+        for name in MACHINE
+        if old["machine"].get(name) != new["machine"].get(name)
+    ]
+    return Comparison(changes, len(before.keys() ^ after.keys()), machines)
 
 
 def _change(key: tuple, old: list[float], new: list[float]) -> Change:
@@ -60,6 +72,8 @@ def markdown(comparison: Comparison) -> str:
         f"{len(changes) - len(real)} within the noise. "
         f"{comparison.alone} rows had no partner.",
     ]
+    if comparison.machines:
+        lines += ["", f"Not the same machine: {'; '.join(comparison.machines)}."]
     if changes:
         overall = mean(change.ratio for change in changes)
         lines += ["", f"Geometric mean of new / old over all rows: {overall:.3f}."]

@@ -86,15 +86,14 @@ def ratios(figure: Any, rows: list[dict], kind: str, machine: str) -> None:
     axes.set_xlabel(
         f"◀ faster than {OURS}        time / time of {OURS}        slower than {OURS} ▶"
     )
-    axes.set_title(
-        f"{_what(kind)}: how long others take for what {OURS} does in 1", loc="left", weight="bold"
-    )
-    _key(axes, [(COLOURS[cell], "o", f"{NAMES[cell]}, a shape") for cell in GATES])
+    axes.set_title(f"{_what(kind)}: time of each library over that of {OURS}", weight="bold")
+    axes.annotate("mean", (1.01, len(found) - 0.45), xycoords=("axes fraction", "data"))
+    _key(axes, [(COLOURS[cell], "o", NAMES[cell]) for cell in GATES])
     axes.grid(axis="x", color="#e4e4e4", which="both")
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    _note(figure, f"Bars and numbers are geometric means. {machine}")
+    _note(figure, f"Each point is a shape; bars are geometric means. {machine}")
 
 
 def time_against_steps(figure: Any, rows: list[dict], kind: str, machine: str) -> None:
@@ -157,8 +156,14 @@ def _panels(figure: Any, rows: list[dict], draw: Any, title: str, unit: str, not
                 axes.set_xlabel("steps T")
     names = {row["competitor"] for row in rows}
     handles = [(*STYLES[name], LABELS[name]) for name in STYLES if name in names]
-    figure.suptitle(title, weight="bold")
-    _key(figure, handles, loc="outside lower center", ncols=2)
+    _key(
+        figure,
+        handles,
+        loc="outside upper center",
+        ncols=2,
+        title=title,
+        title_fontproperties={"weight": "bold", "size": 12},
+    )
     _note(figure, note)
 
 

@@ -3,8 +3,8 @@
 Forward: the projection of all steps, then one `(B, H) @ (H, G H)` a step, each of the last one's
 result. A training step: besides, backward, one `(B, G H) @ (G H, H)` a step, and then each weight's
 gradient as one matmul over all rows. No activation, no bias, no sum: between two matmuls stands
-only the choice of which columns go on. Every competitor that computes these matmuls by XLA's dot
-takes at least as long; one with faster matmuls, or fewer at once in the cache, need not.
+only the choice of which columns go on. What a network computes beside them comes on top; but it may
+have the same matmuls faster, by another kernel or in parts that stay in the cache.
 """
 
 from typing import NamedTuple
@@ -33,9 +33,8 @@ def build(shape: Shape, kind: str, variant: Variant) -> Step:
 
 
 def forward(weights: Weights, xs: jax.Array) -> jax.Array:
-    """`(T, B, H)`, what each step hands on."""
-    hs, last, _ = _loop(weights, xs)
-    return jnp.concatenate([hs[1:], last[None]])
+    """`(T, B, H)`, what each step gets."""
+    return _loop(weights, xs)[0]
 
 
 def training_step(weights: Weights, xs: jax.Array) -> tuple[jax.Array, Weights]:
