@@ -28,17 +28,22 @@ def main(arguments: list[str] | None = None) -> None:
     if any(VARIANTS[name].split for name in options.variants):
         # Before anything runs: on a CPU the devices are made when the first is asked for.
         jax.config.update("jax_num_cpu_devices", threads())
-    old = options.compare and json.loads(options.compare.read_text())
     output = options.output or RESULTS / jax.default_backend()
     for word in options.grids or DEFAULT:
         result = run(word, options)
         print(write(output / word, result, markdown).partition("## Every point")[0])
         for path in plots.draw(result, output):
             print(path)
-        if old:
+        if options.compare:
+            old = json.loads(_old(options.compare, word).read_text())
             changes = compare.markdown(compare.compare(old, result))
             (output / f"{word}-changes.md").write_text(changes)
             print(changes)
+
+
+def _old(path: Path, word: str) -> Path:
+    """A file, or the one of this grid in a folder."""
+    return path / f"{word}.json" if path.is_dir() else path
 
 
 def run(word: str, options: argparse.Namespace) -> dict:
@@ -88,7 +93,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "grids", nargs="*", metavar="GRID", help=f"of those below; without one, {DEFAULT}"
     )
     parser.add_argument("--quick", action="store_true", help="small shapes, few repetitions")
-    parser.add_argument("--compare", type=Path, metavar="OLD.json", help="say what got slower")
+    parser.add_argument(
+        "--compare", type=Path, metavar="OLD", help="say what got slower than in a file, or folder"
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="a folder")
     parser.add_argument("--cells", nargs="+", choices=GATES, default=list(GATES))
     parser.add_argument("--steps", nargs="+", type=int, help="only shapes of these lengths")

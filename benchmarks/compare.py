@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.competitors import FLOOR
 from benchmarks.headline import mean
 from benchmarks.measure import KEY
 from benchmarks.report import table
@@ -77,6 +78,9 @@ def markdown(comparison: Comparison) -> str:
     if changes:
         overall = mean(change.ratio for change in changes)
         lines += ["", f"Geometric mean of new / old over all rows: {overall:.3f}."]
+    floors = [change.ratio for change in changes if FLOOR in change.key]
+    if floors:
+        lines[-1] += f" Of the floor, which is none of our code: {mean(floors):.3f}."
     if real:
         rows = [_named(change) for change in real]
         lines += ["", *table(["shape", "kind", "competitor", "new / old", ""], rows)]

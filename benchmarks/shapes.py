@@ -62,5 +62,5 @@ NAMED = [*FLASH_RNN, *DEEP_BENCH]
 
 QUICK_PEERS = product(GATES, [64], [(1, 32), (16, 64)])
 QUICK_SIZES = product(GATES, [16], [(1, 32), (8, 64), (1, 64), (8, 32)])
-QUICK_SCALING = product(GATES, [64, 256, 1024, 4096], [SMALL])
+QUICK_SCALING = product(GATES, [64, 256, 1024], [SMALL])
 QUICK_NAMED = [Shape("lstm", 64, 16, 64, 12), Shape("lstm", 25, 16, 512)]

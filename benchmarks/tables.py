@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from benchmarks.competitors import FLOOR, OURS
-from benchmarks.headline import Headline, headlines, place
+from benchmarks.headline import Headline, headlines, mean, place
 from benchmarks.report import about, spread, table
 from benchmarks.scaling import SERIES, fits, series
 from benchmarks.shapes import GATES, KINDS, Shape
@@ -20,6 +20,8 @@ def markdown(result: dict) -> str:
     for kind, variant, own in _groups(rows):
         label = f"{kind}" if variant == PLAIN else f"{kind}, {variant}"
         lines += [f"## {label.capitalize()}", "", *_summary(result["grid"], own)]
+        if variant != PLAIN:
+            lines += [*_beside_plain(own), ""]
     lines += ["## Every point", "", *_every_point(rows), ""]
     if result["absent"]:
         lines += ["## Absent", "", *_absent(result["absent"]), ""]
@@ -88,6 +90,16 @@ def _ratios(rows: list[dict]) -> list[str]:
         lines.append([*_dimensions(first), _ms(first), _micro(first), *others])
     head = ["cell", "T", "B", "H", f"{OURS}, {MS}", f"{OURS}, {MICRO}"]
     return table(head + [f"{name} / {OURS}" for name in names], lines)
+
+
+def _beside_plain(rows: list[dict]) -> list[str]:
+    """What the variant gains each competitor, over all shapes."""
+    own: dict[str, list[float]] = {}
+    for row in rows:
+        if row["ratio to plain"] is not None:
+            own.setdefault(row["competitor"], []).append(row["ratio to plain"][1])
+    lines = [[name, f"{mean(values):.2f}", len(values)] for name, values in own.items()]
+    return table(["", f"time / {PLAIN}", "shapes"], lines)
 
 
 def _fits(rows: list[dict]) -> list[str]:

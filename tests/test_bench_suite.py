@@ -199,6 +199,9 @@ def test_a_change_is_one_that_is_beyond_the_noise():
     assert "4 rows compared: 1 slower, 1 faster, 2 within the noise. 1 rows had no partner." in text
     assert "| gru T=64 B=1 H=32 | training step | a, plain | 1.50 | slower |" in text
     assert "Not the same machine" not in text
+    assert "floor" not in text
+    moved = [{"grid": "", "machine": {}, "rows": [row(FLOOR, ms=(t, t, t))]} for t in (2, 3)]
+    assert "none of our code: 1.500" in compare.markdown(compare.compare(*moved))
     other = compare.compare(old, {**new, "machine": {"threads": 16}})
     assert "threads 2, now 16" in compare.markdown(other)
     with pytest.raises(SystemExit, match="no result of this suite"):
@@ -274,6 +277,14 @@ def test_who_is_absent_is_named_and_the_others_are_compared(results):
     text = (folder / "peers.md").read_text()
     assert re.search(r"^- equinox: .+ \(elman T=64 B=1 H=32\)\.$", text, re.MULTILINE)
     assert "1 rows compared" in (folder / "peers-changes.md").read_text()
+
+
+def test_a_variant_is_shown_beside_the_plain_run():
+    rows = [row(), row(variant="donated", **{"ratio to plain": (0.4, 0.5, 0.6)})]
+    result = {"grid": "peers", "machine": {"device": "cpu"}, "rows": rows, "absent": []}
+    text = markdown(result)
+    assert "## Training step, donated" in text
+    assert "| rnn_jax | 0.50 | 1 |" in text
 
 
 def test_pictures_say_what_they_show(results):
