@@ -54,7 +54,7 @@ format: $(STAMP)  ## rewrite the code into that style
 types: $(STAMP)  ## types, by mypy
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## time a training step
+bench: $(STAMP)  ## time and memory beside the peers that are installed; make bench ARGS=--quick: 3 minutes
 	$(BIN)/python -m benchmarks $(ARGS)
 
 notebooks: $(STAMP)  ## run the notebooks at full size, keeping their outputs

@@ -1,119 +1,120 @@
-"""`python -m benchmarks`: time a training step against sequence length, beside flax.nnx."""
+"""`python -m benchmarks`: how fast rnn_jax is beside its peers, and how it grows with T."""
 
 import argparse
-import datetime
 import itertools
 import json
-import os
-import platform
-import subprocess
 from pathlib import Path
 
-import flax
 import jax
 from tqdm import tqdm
 
-from benchmarks.cases import CELLS, COMPETITORS, Shape, training_steps
-from benchmarks.timing import interleaved, quartiles
+from benchmarks import compare, plots
+from benchmarks.competitors import COMPETITORS
+from benchmarks.grids import DEFAULT, GRIDS, Grid
+from benchmarks.machine import threads
+from benchmarks.measure import Plan, measure
+from benchmarks.report import RESULTS, with_machine, write
+from benchmarks.shapes import GATES, KINDS, TRAINING, Shape
+from benchmarks.tables import markdown
+from benchmarks.timing import Budget
+from benchmarks.variants import PLAIN, VARIANTS
 
-RESULTS = Path(__file__).parent / "results"
-
-
-def main() -> None:
-    """Time every shape, print the table, write both."""
-    options = _options()
-    shapes = [
-        Shape(cell, steps, batch, hidden)
-        for cell, (batch, hidden), steps in itertools.product(
-            options.cells, options.sizes, options.steps
-        )
-    ]
-    rows = []
-    for shape in (bar := tqdm(shapes, unit="shape")):
-        bar.set_description(str(shape))
-        rows.append(measure(shape, options.repetitions))
-    result = {"machine": machine(), "rows": rows}
-    text = table(result)
-    print(text)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-    options.output.with_suffix(".md").write_text(text)
+QUICK, QUICK_KINDS = Budget(seconds=0.3, least=3, most=11), (TRAINING,)
 
 
-def measure(shape: Shape, repetitions: int) -> dict:
-    """One row: the time of each competitor, and its ratio to the first, paired by repetition."""
-    steps = training_steps(shape)
-    seconds = interleaved(steps, repetitions)
-    ours = seconds[COMPETITORS[0]]
-    return {
-        **shape._asdict(),
-        "milliseconds": {name: quartiles(1e3 * t) for name, t in seconds.items()},
-        "ratio": {name: quartiles(t / ours) for name, t in seconds.items()},
-        "temporaries": {name: step.temporaries for name, step in steps.items()},
-    }
+def main(arguments: list[str] | None = None) -> None:
+    """Run each grid, write what was measured, and say what changed."""
+    options = _options(arguments)
+    if any(VARIANTS[name].split for name in options.variants):
+        # Before anything runs: on a CPU the devices are made when the first is asked for.
+        jax.config.update("jax_num_cpu_devices", threads())
+    output = options.output or RESULTS / jax.default_backend()
+    for word in options.grids or DEFAULT:
+        result = run(word, options)
+        print(write(output / word, result, markdown).partition("## Every point")[0])
+        for path in plots.draw(result, output):
+            print(path)
+        if options.compare:
+            old = json.loads(_old(options.compare, word).read_text())
+            changes = compare.markdown(compare.compare(old, result))
+            (output / f"{word}-changes.md").write_text(changes)
+            print(changes)
 
 
-def machine() -> dict:
-    """What the numbers belong to."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+def _old(path: Path, word: str) -> Path:
+    """A file, or the one of this grid in a folder."""
+    return path / f"{word}.json" if path.is_dir() else path
+
+
+def run(word: str, options: argparse.Namespace) -> dict:
+    """The result of one grid."""
+    grid = GRIDS[word]
+    plan = Plan(
+        options.competitors or grid.competitors,
+        options.variants,
+        QUICK if options.quick else Budget(seconds=options.seconds),
+        options.limit,
     )
-    return {
-        "date": datetime.date.today().isoformat(),
-        "device": jax.devices()[0].device_kind,
-        "processor": platform.machine(),
-        "cores": os.cpu_count(),
-        "jax": jax.__version__,
-        "flax": flax.__version__,
-        "python": platform.python_version(),
-        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
-        "commit": commit.stdout.strip(),
-    }
+    kinds = options.kinds or (QUICK_KINDS if options.quick else grid.kinds)
+    points = list(itertools.product(kinds, _shapes(grid, options)))
+    rows, absent = [], []
+    with tqdm(total=len(points) * len(plan.entries()), unit="program", desc=word) as bar:
+        for i, (kind, shape) in enumerate(points):
+
+            def advance(name: str, where: str = f"{word}: {shape}, {kind}") -> None:
+                bar.set_description(f"{where}: {name}")
+                bar.update()
+
+            found = measure(shape, kind, plan, advance)
+            rows += found.rows
+            absent += found.absent
+            bar.update((i + 1) * len(plan.entries()) - bar.n)
+    return with_machine(grid=word, about=grid.about, rows=rows, absent=absent)
 
 
-def table(result: dict) -> str:
-    """The result in Markdown."""
-    names = COMPETITORS
-    about = ", ".join(f"{key} {value}" for key, value in result["machine"].items() if value)
-    head = ["cell", "T", "B", "H", f"{names[0]}, ms", f"{names[0]}, µs/step"]
-    head += [f"{name} / {names[0]}" for name in names[1:]]
-    head += [f"{name}, MB" for name in names]
-    lines = [
-        f"A training step (value and gradient), float32. {about}.",
-        "",
-        "Times are medians; a ratio is the median over interleaved repetitions, with its",
-        "quartiles: above 1 the other is slower. MB are the temporaries of the compiled program.",
-        "",
-        "| " + " | ".join(head) + " |",
-        "|" + " --- |" * len(head),
+def _shapes(grid: Grid, options: argparse.Namespace) -> list[Shape]:
+    return [
+        shape
+        for shape in (grid.quick if options.quick else grid.shapes)
+        if shape.cell in options.cells
+        and (not options.steps or shape.steps in options.steps)
+        and (not options.sizes or (shape.batch, shape.hidden) in options.sizes)
     ]
-    for row in result["rows"]:
-        ms = row["milliseconds"][names[0]][1]
-        cells = [row["cell"], row["steps"], row["batch"], row["hidden"]]
-        cells += [f"{ms:.1f}", f"{1e3 * ms / row['steps']:.1f}"]
-        for name in names[1:]:
-            low, middle, high = row["ratio"][name]
-            cells.append(f"{middle:.2f} ({low:.2f} to {high:.2f})")
-        cells += [f"{row['temporaries'][name] / 1e6:.1f}" for name in names]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines) + "\n"
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
-    parser.add_argument("--steps", nargs="+", type=int, default=[64, 256, 1024])
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join(f"{word:>10}  {grid.about}" for word, grid in GRIDS.items()),
+    )
     parser.add_argument(
-        "--sizes",
-        nargs="+",
-        type=_size,
-        default=[(1, 32), (16, 64), (32, 256)],
-        metavar="BxH",
-        help="batch and hidden size, such as 32x256",
+        "grids", nargs="*", metavar="GRID", help=f"of those below; without one, {DEFAULT}"
     )
-    parser.add_argument("--repetitions", type=int, default=11)
-    parser.add_argument("--output", type=Path, default=RESULTS / "cpu")
-    return parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="small shapes, few repetitions")
+    parser.add_argument(
+        "--compare", type=Path, metavar="OLD", help="say what got slower than in a file, or folder"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="a folder")
+    parser.add_argument("--cells", nargs="+", choices=GATES, default=list(GATES))
+    parser.add_argument("--steps", nargs="+", type=int, help="only shapes of these lengths")
+    parser.add_argument(
+        "--sizes", nargs="+", type=_size, metavar="BxH", help="only these, such as 32x256"
+    )
+    parser.add_argument("--kinds", nargs="+", choices=KINDS)
+    parser.add_argument("--competitors", nargs="+", choices=COMPETITORS)
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=[PLAIN])
+    parser.add_argument(
+        "--seconds", type=float, default=4.0, help="for each competitor at each shape, about"
+    )
+    parser.add_argument(
+        "--limit", type=float, default=30.0, help="leave out a shape whose call takes longer, in s"
+    )
+    options = parser.parse_args(arguments)
+    for word in set(options.grids) - GRIDS.keys():
+        parser.error(f"no grid is called {word!r}: choose from {', '.join(GRIDS)}")
+    return options
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 import argparse
 import collections
 import itertools
-import json
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,8 @@ import optax
 from tqdm import tqdm
 
 import rnn_jax as rnn
-from benchmarks.__main__ import RESULTS, machine
+from benchmarks.report import RESULTS, about, spread, with_machine, write
+from benchmarks.report import table as as_table
 from benchmarks.timing import interleaved, quartiles
 from rnn_jax import batching
 from rnn_jax.language.text import END_OF_LINE, read_text
@@ -34,20 +34,14 @@ def main() -> None:
         found, options.hidden, options.repetitions = found[:500], 32, 3
     name = options.name or (options.text and Path(options.text).stem)
     name = name or f"the language reference of Python {platform.python_version()}"
-    rows = measure(found, classes, options)
-    result = {
-        "machine": machine(),
-        "text": f"{name}, {len(found):,} sentences",
-        "batch": options.batch,
-        "hidden": options.hidden,
-        "classes": classes,
-        "rows": rows,
-    }
-    text = table(result)
-    print(text)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-    options.output.with_suffix(".md").write_text(text)
+    result = with_machine(
+        text=f"{name}, {len(found):,} sentences",
+        batch=options.batch,
+        hidden=options.hidden,
+        classes=classes,
+        rows=measure(found, classes, options),
+    )
+    print(write(options.output, result, table))
 
 
 def sentences(text: str, limit: int) -> tuple[list[Sentence], int]:
@@ -139,29 +133,26 @@ def _call(step: Callable, params: rnn.Params, batches: Iterator) -> Callable[[],
 def table(result: dict) -> str:
     """The result in Markdown."""
     network = ", ".join(f"{key} {result[key]}" for key in ("batch", "hidden", "classes"))
-    about = ", ".join(f"{key} {value}" for key, value in result["machine"].items() if value)
     head = ["batches by", "T", "wasted steps", "tokens a batch", "tokens/s", "faster"]
     head += ["compilations", "first calls, s", "host, s an epoch"]
     lines = [
         f"A training step (value and gradient) of Embedding, LSTM and Dense on {result['text']};",
-        f"float32, {network}; {about}.",
+        f"float32, {network}; {about(result)}.",
         "",
         "Tokens are those of sentences, each with the one that ends it; no padding is counted. An",
         "epoch takes the time of each shape, in turn with the others after a warm-up, times its",
         "number of batches: medians, with quartiles. First calls compile.",
         "",
-        "| " + " | ".join(head) + " |",
-        "|" + " --- |" * len(head),
     ]
+    rows = []
     for row in result["rows"]:
         low, middle, high = row["tokens/s"]
         cells = [row["way"], ", ".join(map(str, row["lengths"])), f"{100 * row['wasted']:.1f}%"]
         cells += [f"{row['tokens a batch']:.0f}", f"{middle:,.0f} ({low:,.0f} to {high:,.0f})"]
-        low, middle, high = row["ratio"]
-        cells += [f"{middle:.2f}x ({low:.2f} to {high:.2f})", row["compilations"]]
+        cells += [spread(row["ratio"], unit="x"), row["compilations"]]
         cells += [f"{row['seconds of first calls']:.1f}", f"{row['seconds of the host']:.1f}"]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines) + "\n"
+        rows.append(cells)
+    return "\n".join([*lines, *as_table(head, rows)]) + "\n"
 
 
 def _options(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -1,7 +1,6 @@
 """`python -m benchmarks.streaming`: one step of an LSTM at batch 1, beside one written by hand."""
 
 import argparse
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 import rnn_jax as rnn
-from benchmarks.__main__ import RESULTS, machine
+from benchmarks.report import RESULTS, about, spread, with_machine, write
+from benchmarks.report import table as as_table
 from benchmarks.timing import interleaved, quartiles
 
 HIDDEN, STEPS = 256, 512
@@ -22,12 +22,8 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=31)
     parser.add_argument("--output", type=Path, default=RESULTS / "streaming")
     options = parser.parse_args()
-    result = {"machine": machine(), "rows": measure(HIDDEN, STEPS, options.repetitions)}
-    text = table(result)
-    print(text)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-    options.output.with_suffix(".md").write_text(text)
+    result = with_machine(rows=measure(HIDDEN, STEPS, options.repetitions))
+    print(write(options.output, result, table))
 
 
 def measure(hidden: int, steps: int, repetitions: int) -> dict:
@@ -90,21 +86,18 @@ def ways(hidden: int, steps: int) -> dict[str, Callable[[], None]]:
 
 def table(result: dict) -> str:
     """The result in Markdown."""
-    about = ", ".join(f"{key} {value}" for key, value in result["machine"].items() if value)
     lines = [
-        f"One step of an LSTM with {HIDDEN} units at batch 1, float32. {about}.",
+        f"One step of an LSTM with {HIDDEN} units at batch 1, float32. {about(result)}.",
         "",
         "Microseconds a step, each output waited for; a ratio is the median over interleaved",
         "repetitions, with its quartiles: above 1 is slower than the step written by hand.",
         "",
-        f"| | µs/step | / {BY_HAND} |",
-        "| --- | --- | --- |",
     ]
-    for name, row in result["rows"].items():
-        low, middle, high = row["ratio"]
-        micros = row["microseconds"][1]
-        lines.append(f"| {name} | {micros:.1f} | {middle:.2f} ({low:.2f} to {high:.2f}) |")
-    return "\n".join(lines) + "\n"
+    rows = [
+        [name, f"{row['microseconds'][1]:.1f}", spread(row["ratio"])]
+        for name, row in result["rows"].items()
+    ]
+    return "\n".join([*lines, *as_table(["", "µs/step", f"/ {BY_HAND}"], rows)]) + "\n"
 
 
 if __name__ == "__main__":
