@@ -201,7 +201,7 @@ def test_another_text_is_refused(capsys):
 
 def test_pictures_are_optional(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    said = draw(Run(tmp_path), [], Baselines(2.0, 1.0), [])
+    said = draw(Run(tmp_path), [], Baselines(3.0, 2.0, 1.0), [])
     assert said == "no pictures: they need matplotlib (pip install 'scan-rnn[plot]')"
     assert not list(tmp_path.iterdir())
 

@@ -1,7 +1,6 @@
-"""The parts of the main job: text, vocabulary, baselines, evaluation, sampling."""
+"""The parts of the main job: text, vocabulary, evaluation, sampling."""
 
 import dataclasses
-import itertools
 import math
 
 import jax
@@ -11,7 +10,6 @@ import pytest
 
 import rnn_jax as rnn
 from rnn_jax.language import config as config_module
-from rnn_jax.language.baselines import Counts, baselines, fit
 from rnn_jax.language.config import Config, settings
 from rnn_jax.language.corpus import load, streams
 from rnn_jax.language.errors import InputError, RunError
@@ -140,44 +138,6 @@ def test_streams_are_contiguous():
     inputs, targets = streams(np.arange(14), batch=3)
     assert inputs.T.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
     assert (targets == inputs + 1).all()
-
-
-# -- baselines -------------------------------------------------------------------------------------
-
-
-def test_the_baselines_are_proper_distributions(rng):
-    size = 7
-    ids = rng.integers(0, size - 1, 60)  # one token never occurs
-    counts, every = Counts(ids, size), np.arange(size)
-    assert counts.unigram(every, 0.3).sum() == pytest.approx(1)
-    for context in every:
-        probabilities = counts.bigram(np.full(size, context), every, 0.3, 2.0)
-        assert (probabilities > 0).all()
-        assert probabilities.sum() == pytest.approx(1)
-
-
-def test_the_baselines_are_what_a_loop_counts(rng):
-    size = 5
-    train, held = rng.integers(0, size, 200), rng.integers(0, size, 40)
-    a, b = fit(train, size)
-    total = {"unigram": 0.0, "bigram": 0.0}
-    contexts = [train[-1], *held[:-1]]
-    for context, token in zip(contexts, held, strict=True):
-        p = (np.sum(train == token) + a) / (len(train) + a * size)
-        pairs = sum(x == context and y == token for x, y in itertools.pairwise(train))
-        q = (pairs + b * p) / (np.sum(train[:-1] == context) + b)
-        total["unigram"] -= math.log(p)
-        total["bigram"] -= math.log(q)
-    found = baselines(train, np.array(contexts), held, size)
-    assert found.unigram == pytest.approx(math.exp(total["unigram"] / len(held)))
-    assert found.bigram == pytest.approx(math.exp(total["bigram"] / len(held)))
-
-
-def test_a_bigram_finds_what_a_unigram_cannot():
-    ids = np.arange(400) % 4
-    found = baselines(ids, ids[:-1], ids[1:], 4)
-    assert found.unigram == pytest.approx(4, rel=0.01)
-    assert found.bigram < 1.1
 
 
 # -- the model -------------------------------------------------------------------------------------
