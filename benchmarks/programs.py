@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
+import rnn_jax as rnn
 from benchmarks.shapes import FORWARD, Shape
 from benchmarks.variants import Variant
 
@@ -115,22 +116,11 @@ def _function(network: Network, heads: int, forward: bool) -> Callable:
 
 def _split(f: Callable, params: Any, xs: jax.Array, forward: bool) -> tuple[Callable, Any, Any]:
     """Each device runs its own part of the batch; gradients are averaged."""
+    run = rnn.split_batch(f, in_axes=(None, 1), out_axes=1 if forward else None)
     mesh = jax.make_mesh((jax.device_count(),), ("batch",))
-    whole, part = PartitionSpec(), PartitionSpec(None, "batch")
-
-    def run(params: Any, xs: jax.Array) -> Any:
-        result = f(params, xs)
-        return result if forward else jax.lax.pmean(result, "batch")
-
-    run = jax.shard_map(
-        run,
-        mesh=mesh,
-        in_specs=(whole, part),
-        out_specs=part if forward else whole,
-        check_vma=False,  # the peers' loops mix what varies over devices with what does not
-    )
     place = jax.sharding.NamedSharding
-    return run, jax.device_put(params, place(mesh, whole)), jax.device_put(xs, place(mesh, part))
+    params = jax.device_put(params, place(mesh, PartitionSpec()))
+    return run, params, jax.device_put(xs, place(mesh, PartitionSpec(None, "batch")))
 
 
 def _updated(f: Callable) -> Callable:

@@ -36,6 +36,7 @@ from rnn_jax.layers.memoryless import Memoryless
 from rnn_jax.memory_bias import Chrono, ForgetBias, MemoryBias
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.scan import Scan
+from rnn_jax.parallel import split_batch
 from rnn_jax.steps import Steps
 from rnn_jax.streaming import ExportedCell, export, stream
 from rnn_jax.training import Metrics, TrainState, TruncatedBPTT, truncated_bptt, windows
@@ -120,6 +121,7 @@ __all__ = [
     "leaky",
     "learned_carry",
     "residual",
+    "split_batch",
     "stack",
     "step",
     "stream",

@@ -42,11 +42,12 @@ MAY_IMPORT = {
     "unroll": [*LOOPS, "checks"],
     "streaming": [*LOOPS, "checks", "unroll"],
     "training": [*LOOPS, "checks", "unroll"],
+    "parallel": ["errors"],
     "batching": BASE,
     "tasks": ["errors", "cell"],
     "analysis": [*CORE, "training"],
     "interop": CORE,
-    "__init__": [*CORE, "streaming", "training", "batching", "tasks", "analysis"],
+    "__init__": [*CORE, "streaming", "training", "parallel", "batching", "tasks", "analysis"],
     "language": [*CORE, "training", "analysis", "__init__"],  # a user of the library, as any
     "__main__": ["errors", "language", "__init__"],
 }

@@ -88,7 +88,9 @@ class LayerNormLSTM(GatedCell):
 
     def project(self, params: LayerNormLSTMParams, xs: jax.Array) -> tuple[jax.Array, ...]:
         """`z = split(gain_x * normalize(x @ w_xh) + b_h)`."""
-        return split(layer_norm(matmul(xs, params.w_xh), params.gain_x, params.b_h, self.epsilon), 4)
+        return split(
+            layer_norm(matmul(xs, params.w_xh), params.gain_x, params.b_h, self.epsilon), 4
+        )
 
     def recur(
         self, params: LayerNormLSTMParams, carry: LSTMCarry, z: tuple[jax.Array, ...]

@@ -104,32 +104,34 @@ class BPTT:
     def _run(
         self, cell: "SplitCell | _Whole", params: Params, carry: Carry, xs: Any
     ) -> tuple[Carry, jax.Array]:
-        method = self._sized(_bytes_of_a_step(cell, params, carry, xs))
+        size = max(1, _bytes_of_a_step(cell, params, carry, xs))
+        plan = _Plan(self.chunk or min(MOST, max(FEWEST, CHUNK_BYTES // size)), self.store)
 
         def run(carry: Carry, xs: Any) -> tuple[Carry, jax.Array]:
-            return _loop(cell, _emitted, method, params, carry, xs)
+            return _loop(cell, _emitted, plan, params, carry, xs)
 
-        for stretch in method._stretches(_steps(xs)):
+        for stretch in self._stretches(_steps(xs), plan.chunk):
             run = functools.partial(_scan_chunks, jax.checkpoint(run), stretch)
         return run(carry, xs)
 
-    def _sized(self, step: int) -> "BPTT":
-        """With a chunk for preactivations of `step` bytes a step."""
-        if self.chunk is not None:
-            return self
-        return dataclasses.replace(self, chunk=min(MOST, max(FEWEST, CHUNK_BYTES // max(1, step))))
-
-    def _stretches(self, steps: int) -> list[int]:
+    def _stretches(self, steps: int, chunk: int) -> list[int]:
         """How many steps lie between the carries that are kept, level by level, from within."""
         if self.checkpoint is None:
             return []
         if self.checkpoint == "sqrt":
             # In whole chunks, so that a stretch has no rest.
-            return [-(-math.isqrt(steps) // self.chunk) * self.chunk or 1]
+            return [-(-math.isqrt(steps) // chunk) * chunk or 1]
         if self.checkpoint == "log":
-            levels = (self.chunk * BRANCHES**level for level in itertools.count(1))
+            levels = (chunk * BRANCHES**level for level in itertools.count(1))
             return list(itertools.takewhile(lambda stretch: stretch < steps, levels))
         return [int(self.checkpoint)]
+
+
+class _Plan(NamedTuple):
+    """A method's settings, for one loop."""
+
+    chunk: int
+    store: int
 
 
 class _WholeCarry(NamedTuple):
@@ -190,7 +192,7 @@ def _everything(cell: "SplitCell | _Whole", carry: Carry, a: Any) -> Any:
 def _loop(
     cell: SplitCell | _Whole,
     keep: Callable[[SplitCell | _Whole, Carry, Any], Any],
-    method: BPTT,
+    plan: _Plan,
     params: Params,
     start: Carry,
     xs: Any,
@@ -205,13 +207,13 @@ def _loop(
 
         return lax.scan(step, carry, cell.project(params, xs))
 
-    return _scan_chunks(chunk, method.chunk, start, xs)
+    return _scan_chunks(chunk, plan.chunk, start, xs)
 
 
 def _loop_tangent(
     cell: SplitCell | _Whole,
     keep: Callable[[SplitCell | _Whole, Carry, Any], Any],
-    method: BPTT,
+    plan: _Plan,
     primals: tuple[Any, ...],
     tangents: tuple[Any, ...],
 ) -> tuple[tuple[Carry, Any], tuple[Carry, Any]]:
@@ -220,9 +222,9 @@ def _loop_tangent(
     d_start = jax.tree.map(lambda c, d: jnp.zeros_like(c) if d is None else d, start, d_start)
     # Through `_loop` again, so that second derivatives see how the stored carries move.
     size = _steps(xs) * _bytes_of_a_step(cell, params, start, xs)
-    fits = size <= method.store and not isinstance(cell, _Whole)
+    fits = size <= plan.store and not isinstance(cell, _Whole)
     stored = _everything if fits else _carries
-    end, (carries, preactivations) = _loop(cell, stored, method, params, start, xs)
+    end, (carries, preactivations) = _loop(cell, stored, plan, params, start, xs)
 
     # Without the checkpoint every chunk's preactivations would be stored after all.
     @functools.partial(jax.checkpoint, prevent_cse=False)
@@ -246,7 +248,7 @@ def _loop_tangent(
         return (_last(start, after), d_end), d_kept
 
     states, steps = (start, d_start), (xs, d_xs, carries, preactivations)
-    (_, d_end), d_kept = _scan_chunks(chunk, method.chunk, states, steps)
+    (_, d_end), d_kept = _scan_chunks(chunk, plan.chunk, states, steps)
     return (end, keep(cell, carries, preactivations)), (d_end, d_kept)
 
 
