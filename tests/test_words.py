@@ -12,16 +12,17 @@ import pytest
 
 import rnn_jax as rnn
 from rnn_jax.__main__ import main
-from rnn_jax.language import commands
+from rnn_jax.language import commands, softmax
 from rnn_jax.language.config import Config
 from rnn_jax.language.corpus import load, load_test
 from rnn_jax.language.errors import InputError
 from rnn_jax.language.evaluate import evaluate, evaluate_adapting
 from rnn_jax.language.learner import Learner
-from rnn_jax.language.model import cross_entropy
+from rnn_jax.language.model import Scored, cross_entropy, language_model
 from rnn_jax.language.optimizer import after_validation, averaged, optimizer, schedule
 from rnn_jax.language.spectrum.names import by_layer
 from rnn_jax.language.train import _Training, offset, updates_per_epoch
+from tests.cases import assert_close
 
 ROOT = Path(__file__).parent.parent
 TRAIN = " the cat sat on the mat \n the dog sat \n" * 4
@@ -193,6 +194,58 @@ def test_the_rate_is_halved_from_the_first_stall_on():
     assert float(updates["w"][0]) == -0.125
     _, plain = steps_of(Config(), [[0.0]], [0.0])
     assert after_validation(plain, 2.0, 1.0) is plain
+
+
+# -- the softmax -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 3, 7, 100])
+def test_the_blocks_of_a_softmax_are_those_of_the_plain_one(rng, monkeypatch, rows_at_once):
+    rows, hidden, size = 7, 3, 5
+    monkeypatch.setattr(softmax, "BLOCK", rows_at_once * size * 8)
+    hs, table, b = (jnp.asarray(rng.normal(size=s)) for s in ((rows, hidden), (size, hidden), size))
+    targets = jnp.asarray(rng.integers(0, size, rows))
+    weights = jnp.asarray(rng.normal(size=rows))
+
+    def plain(hs, table, b):
+        return cross_entropy(hs @ table.T + b, targets)
+
+    def blocked(hs, table, b):
+        return softmax.linear_cross_entropy(hs, table, b, targets)
+
+    def of(f):
+        """The loss of each row; the gradient of their mean, and of a sum in which they differ."""
+        mean = jax.grad(lambda *given: f(*given).mean(), (0, 1, 2))
+        weighted = jax.grad(lambda *given: f(*given) @ weights, (0, 1, 2))
+        return lambda *given: (f(*given), mean(*given), weighted(*given))
+
+    expected, found = jax.jit(lambda *given: (of(plain)(*given), of(blocked)(*given)))(hs, table, b)
+    assert_close(found, expected, 1e-12)
+
+
+@pytest.mark.parametrize("is_tied", [False, True])
+def test_a_scored_model_costs_what_its_logits_say(rng, is_tied):
+    model = language_model(Config(cell="lstm", hidden=4, embedding=4, tied=is_tied), 6)
+    params = model.init(jax.random.key(0), jnp.float64)
+    xs, targets = jnp.asarray(rng.integers(0, 6, (2, 5, 3)))
+    mask = jnp.asarray(rng.random((5, 3)) < 0.7)
+
+    @jax.jit
+    def outcomes(params):
+        def scored(params):
+            pairs = jnp.stack([xs, targets], -1)
+            carry, losses = rnn.unroll(Scored(model), params, pairs, mask=mask)
+            return losses.sum(), (carry, losses)
+
+        def plain(params):
+            carry, logits = rnn.unroll(model, params, xs, mask=mask)
+            losses = jnp.where(mask, cross_entropy(logits, targets), 0)
+            return losses.sum(), (carry, losses)
+
+        return [jax.value_and_grad(f, has_aux=True)(params) for f in (scored, plain)]
+
+    found, expected = outcomes(params)
+    assert_close(found, expected, 1e-12)
 
 
 # -- dynamic evaluation ----------------------------------------------------------------------------

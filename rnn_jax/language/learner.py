@@ -7,12 +7,13 @@ import os
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 import rnn_jax as rnn
 from rnn_jax.language.checkpoints import Checkpoints
 from rnn_jax.language.config import Config
 from rnn_jax.language.errors import InputError
-from rnn_jax.language.model import cross_entropy, language_model
+from rnn_jax.language.model import Scored, language_model
 from rnn_jax.language.optimizer import averaged, optimizer
 from rnn_jax.language.run import Run
 
@@ -47,8 +48,8 @@ class Learner:
         """Truncated BPTT as the config has it."""
         config = self.config
         return rnn.truncated_bptt(
-            language_model(config, self.vocabulary_size),
-            cross_entropy,
+            Scored(language_model(config, self.vocabulary_size)),
+            lambda losses, _: losses,
             optimizer(config, self.updates),
             window=config.window,
             stride=config.effective_stride,
@@ -59,7 +60,8 @@ class Learner:
     ) -> tuple[rnn.TrainState, rnn.Metrics]:
         """Learn from one window. Its noise follows from the seed and the number of the update."""
         noise = jax.random.fold_in(jax.random.key(self.config.seed), _NOISE)
-        return self.trainer.update(state, xs, targets, key=jax.random.fold_in(noise, step))
+        pairs = jnp.stack([xs, targets], -1)
+        return self.trainer.update(state, pairs, targets, key=jax.random.fold_in(noise, step))
 
     def evaluated(self, state: rnn.TrainState) -> rnn.Params:
         """The params that are validated: those of the state, or their average."""

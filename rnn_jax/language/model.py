@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 import rnn_jax as rnn
 from rnn_jax.language.config import Config
+from rnn_jax.language.softmax import linear_cross_entropy
+from rnn_jax.wrapper import Wrapper
 
 CELLS: dict[str, Callable[[int, int], rnn.SplitCell]] = {
     "elman": rnn.Elman,
@@ -50,6 +55,37 @@ def _body(config: Config) -> list[rnn.Cell]:
         if config.dropout_outputs:
             body.append(rnn.VariationalDropout(hidden, config.dropout_outputs))
     return body
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored(Wrapper):
+    """A language model that reads each token with the one that follows, and emits what that costs.
+
+    `cross_entropy` of the logits, which are never there at once. Shapes: x `(*batch, 2)` of
+    integers, y `(*batch)`. Params and carry are those of the model.
+    """
+
+    @property
+    def input(self) -> rnn.Input:
+        """A token and the next."""
+        return rnn.Input((2,), jnp.integer)
+
+    def unroll(
+        self, params: Any, xs: Any, carry: Any, steps: rnn.Steps, method: rnn.Method
+    ) -> tuple[Any, jax.Array]:
+        """The model up to its output, then what each row costs."""
+        tokens, targets = xs[..., 0], xs[..., 1]
+        if isinstance(self.layer, rnn.Tied):
+            table, b = params.layer[0].w, params.b
+            carry, hs = self.layer.layer.unroll(params.layer, tokens, carry, steps, method)
+        else:
+            below = rnn.Stack(self.layer.layers[:-1])
+            table, b = params[-1].w.T, params[-1].b
+            carry, hs = below.unroll(params[:-1], tokens, carry[:-1], steps, method)
+            carry = (*carry, ())
+        rows = hs.reshape(-1, hs.shape[-1])
+        losses = linear_cross_entropy(rows, table, b, targets.ravel())
+        return carry, steps.blank(losses.reshape(targets.shape))
 
 
 def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
