@@ -26,6 +26,7 @@ from rnn_jax.combinators.learned_carry import (
 )
 from rnn_jax.combinators.residual import Residual, ResidualLayer, residual
 from rnn_jax.combinators.stack import LayerStack, Stack, stack
+from rnn_jax.combinators.tied import Tied, TiedParams, tied
 from rnn_jax.combinators.variational import Variational, variational
 from rnn_jax.combinators.zoneout import Leaky, Zoneout, leaky, zoneout
 from rnn_jax.errors import ArgumentError, DtypeError, RNNError, ShapeError, StructureError
@@ -108,6 +109,8 @@ __all__ = [
     "Stack",
     "Steps",
     "StructureError",
+    "Tied",
+    "TiedParams",
     "TrainState",
     "TruncatedBPTT",
     "Variational",
@@ -126,6 +129,7 @@ __all__ = [
     "step",
     "stream",
     "tasks",
+    "tied",
     "truncated_bptt",
     "unroll",
     "variational",

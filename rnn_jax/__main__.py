@@ -6,10 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rnn_jax.errors import RNNError
-from rnn_jax.language.config import Config, option, settings
+from rnn_jax.language.config import Config, Setting, option, read_settings, settings
 from rnn_jax.language.errors import InputError, Interrupted, RunError
 
 # The exit code of each error, the particular before the general. 128 + SIGINT for ctrl-C.
@@ -19,7 +19,7 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (RNNError, 2),
     (OSError, 1),
 )
-SPLITS = ("train", "validation")
+SPLITS = ("train", "validation", "test")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -41,14 +41,11 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--from-step", type=int, metavar="N", help="with --resume: the checkpoint to go on from"
     )
+    train.add_argument(
+        "--config", metavar="FILE", help="settings in JSON, as in config.json; options come first"
+    )
     for name, rule in settings().items():
-        default = Config.__dataclass_fields__[name].default
-        train.add_argument(
-            option(name),
-            type=rule.kind,
-            metavar="|".join(rule.choices) or rule.kind.__name__.upper(),
-            help=rule.help + ("" if default is None else f" (default: {default})"),
-        )
+        _add_setting(train, name, rule)
 
     sample = commands.add_parser("sample", help="let a run's model write")
     sample.set_defaults(handle=_sample)
@@ -69,6 +66,12 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--split", default="validation", metavar="|".join(SPLITS), help="(default: validation)"
     )
+    evaluate.add_argument(
+        "--adapt",
+        type=float,
+        metavar="RATE",
+        help="as well let it learn from each window after it is predicted, by SGD of this rate",
+    )
 
     spectrum = commands.add_parser(
         "spectrum", help="how gradients travel through time in a run's model"
@@ -82,8 +85,23 @@ def parser() -> argparse.ArgumentParser:
     )
     for command in (sample, evaluate, spectrum):
         command.add_argument("run", metavar="RUN", help="folder of the run")
-        command.add_argument("--step", type=int, metavar="N", help="checkpoint (default: the last)")
+        command.add_argument(
+            "--step", type=int, metavar="N", help="checkpoint (default: the best on validation)"
+        )
     return root
+
+
+def _add_setting(command: argparse.ArgumentParser, name: str, rule: Setting) -> None:
+    if rule.kind is bool:
+        command.add_argument(option(name), action=argparse.BooleanOptionalAction, help=rule.help)
+        return
+    default = Config.__dataclass_fields__[name].default
+    command.add_argument(
+        option(name),
+        type=rule.kind,
+        metavar="|".join(rule.choices) or rule.kind.__name__.upper(),
+        help=rule.help + ("" if default is None else f" (default: {default})"),
+    )
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -107,7 +125,8 @@ def main(words: Sequence[str] | None = None) -> int:
 def _train(arguments: argparse.Namespace) -> None:
     given = {name: value for name in settings() if (value := getattr(arguments, name)) is not None}
     if arguments.resume is not None:
-        extra = [*map(option, given), *(["--run"] if arguments.run is not None else [])]
+        words = ("run", "config")
+        extra = [option(name) for name in (*given, *words) if getattr(arguments, name) is not None]
         if extra:
             raise InputError(
                 f"--resume goes on with the run's own settings; leave out {', '.join(extra)}"
@@ -117,12 +136,23 @@ def _train(arguments: argparse.Namespace) -> None:
         return resume_run(arguments.resume, arguments.from_step)
     if arguments.from_step is not None:
         raise InputError("--from-step goes with --resume")
-    if "text" in given:  # a run may be resumed from another folder
-        given["text"] = os.path.abspath(given["text"])
+    if arguments.config is not None:
+        given = _read_config(arguments.config) | given
+    for name in ("text", "data"):  # a run may be resumed from another folder
+        if isinstance(given.get(name), str):
+            given[name] = os.path.abspath(given[name])
     config = Config(**given)
     from rnn_jax.language.commands import start_run
 
     return start_run(config, arguments.run)
+
+
+def _read_config(path: str) -> dict[str, Any]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return read_settings(file.read(), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read --config {path}: {error}") from error
 
 
 def _sample(arguments: argparse.Namespace) -> None:
@@ -145,7 +175,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         )
     from rnn_jax.language.commands import evaluate_run
 
-    evaluate_run(arguments.run, arguments.split, arguments.step)
+    evaluate_run(arguments.run, arguments.split, arguments.step, arguments.adapt)
 
 
 def _spectrum(arguments: argparse.Namespace) -> None:

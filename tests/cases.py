@@ -99,6 +99,11 @@ CASES = [
         lambda: rnn.stack(rnn.Embedding(VOCABULARY, 2), rnn.GRU(2, 3), rnn.Elman(3, 2)),
         reference.stack(embedding, gru, elman),
     ),
+    Case(
+        "tied",
+        lambda: rnn.tied(rnn.Embedding(VOCABULARY, 2), rnn.GRU(2, 2)),
+        reference.tied(embedding, gru),
+    ),
     Case("residual", lambda: rnn.residual(rnn.GRU(3, 3)), reference.residual(gru)),
     Case(
         "leaky",

@@ -80,6 +80,18 @@ def stack(*layers):
     return run
 
 
+def tied(embedding, body):
+    layers = stack(embedding, body)
+
+    def run(params, carry, xs, marks=None):
+        carry, hs = layers(params["layer"], carry, xs, marks)
+        valid = np.ones(len(xs), bool) if marks is None else marks.valid
+        w, b = params["layer"][0]["w"], params["b"]
+        return carry, [(h @ w.T + b) * v for h, v in zip(hs, valid, strict=True)]
+
+    return run
+
+
 def residual(layer):
     def run(params, carry, xs, marks=None):
         carry, ys = layer(params, carry, xs, marks)

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "noise": BASE,
     "cells": [*BASE, *SHARED],
     "layers": [*BASE, "gates", "noise"],
-    "combinators": [*LOOPS, "noise"],
+    "combinators": [*LOOPS, "noise", "layers"],
     "checks": BASE,
     "unroll": [*LOOPS, "checks"],
     "streaming": [*LOOPS, "checks", "unroll"],

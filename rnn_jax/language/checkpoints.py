@@ -33,6 +33,12 @@ class Progress(NamedTuple):
     """Bytes of metrics.jsonl written by then."""
     recent: tuple[tuple[float, float], ...] = ()
     """(loss, gradient norm) of the updates since the last line of training metrics."""
+    best_step: int | None = None
+    """When validation was best."""
+    best_loss: float | None = None
+    """What it was then."""
+    stalled: int = 0
+    """Validations since then."""
 
 
 class Checkpoints:
@@ -122,7 +128,10 @@ class Checkpoints:
             progress = Progress(**record, recent=recent)
             sound = digest == _digest(found.state, progress)
         except Exception as error:  # damage has as many faces as there are files
-            raise RunError(f"the checkpoint of step {step} in {self.folder} is damaged") from error
+            raise RunError(
+                f"the checkpoint of step {step} in {self.folder} is damaged, or was written by "
+                "another version"
+            ) from error
         if not sound:
             raise RunError(f"the checkpoint of step {step} in {self.folder} is damaged")
         return found.state, progress

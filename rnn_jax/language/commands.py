@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import jax
 
@@ -10,9 +11,9 @@ from rnn_jax.language import plots
 from rnn_jax.language.baselines import Baselines, baselines
 from rnn_jax.language.checkpoints import reason
 from rnn_jax.language.config import Config
-from rnn_jax.language.corpus import Corpus, load
+from rnn_jax.language.corpus import Corpus, load, load_test
 from rnn_jax.language.errors import InputError, RunError
-from rnn_jax.language.evaluate import evaluate
+from rnn_jax.language.evaluate import evaluate, evaluate_adapting
 from rnn_jax.language.files import write_whole
 from rnn_jax.language.generate import write
 from rnn_jax.language.learner import Learner, load_params
@@ -47,22 +48,34 @@ def sample_run(
     run = Run.open(folder)
     config, vocabulary = run.config(), run.vocabulary()
     learner = Learner(config, len(vocabulary))
-    _, params = load_params(run, learner, step)
+    params = load_params(run, learner, step).params
     text = write(learner.model, params, vocabulary, config.level, prompt, length, temperature, seed)
     print(text)
 
 
-def evaluate_run(folder: str, split: str, step: int | None) -> None:
-    """Print the perplexity of a run's model."""
+def evaluate_run(folder: str, split: str, step: int | None, adapt: float | None) -> None:
+    """Print the perplexity of a run's model; with `adapt`, as well as it learns while it reads."""
+    if adapt is not None and not 0 < adapt < math.inf:
+        raise InputError(f"--adapt must be a positive number, got {adapt}")
     run = Run.open(folder)
     config = run.config()
     corpus = load(config)
     run.check_text(corpus)
+    pairs = load_test(config, corpus.vocabulary) if split == "test" else corpus.split(split)
     learner = Learner(config, len(corpus.vocabulary))
-    step, params = load_params(run, learner, step)
-    found = evaluate(learner.model, params, *corpus.split(split))
-    print(f"{split} perplexity {found.perplexity:.4f} over {found.tokens} tokens, step {step}")
+    loaded = load_params(run, learner, step)
+    found = evaluate(learner.model, loaded.params, *pairs)
+    print(
+        f"{split} perplexity {found.perplexity:.4f} over {found.tokens} tokens, "
+        f"step {loaded.step}{loaded.chosen}"
+    )
     print(f"loss {found.loss:.6f} nats, {found.bits:.6f} bits per token")
+    if adapt is not None:
+        found = evaluate_adapting(learner.model, loaded.params, *pairs, config.window, adapt)
+        print(
+            f"with dynamic evaluation, --adapt {adapt}: {split} perplexity {found.perplexity:.4f} "
+            f"over the same {found.tokens} tokens, loss {found.loss:.6f} nats"
+        )
     if split == "validation":
         print(f"bigram counts: perplexity {_baselines(corpus).bigram:.4f}")
 
@@ -77,9 +90,9 @@ def spectrum_run(folder: str, step: int | None, streams: int, length: int) -> No
     corpus = load(config)
     run.check_text(corpus)
     learner = Learner(config, len(corpus.vocabulary))
-    step, params = load_params(run, learner, step)
+    loaded = load_params(run, learner, step)
     try:
-        found = measure(learner, params, corpus, streams, length)
+        found = measure(learner, loaded.params, corpus, streams, length)
     except jax.errors.JaxRuntimeError as error:
         if not out_of_memory(error):
             raise
@@ -87,9 +100,9 @@ def spectrum_run(folder: str, step: int | None, streams: int, length: int) -> No
     try:
         run.spectrum.mkdir(exist_ok=True)
         pictures = pictures_of.draw(found, config.cell, run.spectrum)
-        numbers = json.dumps(words.numbers(found, step), indent=2, allow_nan=False)
+        numbers = json.dumps(words.numbers(found, loaded.step), indent=2, allow_nan=False)
         write_whole(run.spectrum / "spectrum.json", numbers + "\n")
-        write_whole(run.spectrum / "README.md", words.report(found, config, step, pictures))
+        write_whole(run.spectrum / "README.md", words.report(found, config, loaded.step, pictures))
     except OSError as error:
         raise RunError(f"cannot write to {run.spectrum}: {reason(error)}") from error
     print(words.summary(found, config))
@@ -103,13 +116,13 @@ def _train(run: Run, corpus: Corpus, from_step: int | None) -> None:
     learner = Learner(config, len(corpus.vocabulary))
     print(
         f"{config.cell}, {config.layers} x {config.hidden} units, "
-        f"{count(learner.like().params):,} parameters; {len(corpus.train):,} tokens to learn from, "
+        f"{count(learner.like().best):,} parameters; {len(corpus.train):,} tokens to learn from, "
         f"{len(corpus.validation):,} for validation, {len(corpus.vocabulary):,} different ones\n"
         f"run folder: {run.folder}",
         flush=True,
     )
-    state = train(run, corpus, counted, from_step)
-    print(report(run, corpus, counted, state.params))
+    best = train(run, corpus, counted, from_step)
+    print(report(run, corpus, counted, best))
 
 
 def _baselines(corpus: Corpus) -> Baselines:

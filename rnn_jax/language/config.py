@@ -15,6 +15,8 @@ from rnn_jax.language.errors import InputError, RunError
 
 LEVELS = ("char", "word")
 CELLS = ("elman", "irnn", "jordan", "lstm", "gru", "mgu")
+OPTIMIZERS = ("adam", "sgd")
+SCHEDULES = ("constant", "linear", "cosine", "halving")
 _WIDE = 2**16  # wider, and the weights of one gate alone are 16 GiB
 
 
@@ -47,33 +49,74 @@ class Config:
     text: str | None = _setting(
         None, str, "UTF-8 text file to learn (default: the Python reference that Python carries)"
     )
+    data: str | None = _setting(
+        None,
+        str,
+        "instead of --text: folder of a text that is split already, with one file each whose name "
+        "has train, valid and, if there is one, test in it",
+    )
     level: str = _setting("char", str, "what a token is", choices=LEVELS)
     max_words: int = _setting(
         10_000, int, "word level: size of the vocabulary, the rarer words become <unk>", at_least=2
     )
     validation: float = _setting(
-        0.1, float, "part of the text, at its end, kept for validation", above=0, below=1
+        0.1, float, "part of --text, at its end, kept for validation", above=0, below=1
     )
     cell: str = _setting("lstm", str, "the recurrent cell", choices=CELLS)
     hidden: int = _setting(256, int, "units of each recurrent layer", at_least=1, below=_WIDE)
     layers: int = _setting(1, int, "recurrent layers", at_least=1)
     embedding: int = _setting(64, int, "length of a token's vector", at_least=1, below=_WIDE)
+    tied: bool = _setting(False, bool, "the output layer shares the vectors of the tokens")
+    dropout_inputs: float = _setting(
+        0.0, float, "part of a token's vector that is dropped", at_least=0, below=1
+    )
+    dropout_outputs: float = _setting(
+        0.0, float, "part of what each recurrent layer emits that is dropped", at_least=0, below=1
+    )
+    dropout_state: float = _setting(
+        0.0, float, "part of the state that its weights do not see", at_least=0, below=1
+    )
     window: int = _setting(64, int, "steps the gradient goes back (k2)", at_least=1)
     stride: int | None = _setting(
         None, int, "steps from one window to the next (k1; default: the window)", at_least=1
     )
+    jitter: bool = _setting(False, bool, "begin each epoch at another token, drawn from the seed")
     batch: int = _setting(32, int, "parallel streams the text is cut into", at_least=1)
-    clip: float = _setting(1.0, float, "largest global norm of a gradient", above=0)
-    learning_rate: float = _setting(3e-3, float, "step size of Adam", above=0)
+    optimizer: str = _setting("adam", str, "how a gradient becomes a step", choices=OPTIMIZERS)
+    learning_rate: float = _setting(3e-3, float, "largest step size", above=0)
+    schedule: str = _setting(
+        "constant",
+        str,
+        "step size after --warmup: constant, down to 0 (linear or cosine), or halved at each "
+        "validation from the first one on that is not 0.3%% better",
+        choices=SCHEDULES,
+    )
+    warmup: int = _setting(0, int, "updates in which the step size rises from 0", at_least=0)
+    weight_decay: float = _setting(
+        0.0, float, "part of the weights, times the step size, that each update takes", at_least=0
+    )
+    clip: float = _setting(1.0, float, "largest global norm of a gradient; 0: any", at_least=0)
+    average: float = _setting(
+        0.0,
+        float,
+        "validate the average of the weights over updates, older ones forgotten at this rate",
+        at_least=0,
+        below=1,
+    )
     epochs: int = _setting(6, int, "passes over the text", at_least=1)
     steps: int | None = _setting(None, int, "updates in all, instead of --epochs", at_least=1)
-    seed: int = _setting(
-        0, int, "seed of the parameters and of the sample", at_least=0, below=2**32
+    patience: int = _setting(
+        0, int, "end after so many validations without a better one; 0: never", at_least=0
     )
-    checkpoint_every: int = _setting(100, int, "updates between checkpoints", at_least=1)
+    seed: int = _setting(
+        0, int, "seed of the parameters, of noise, and of the sample", at_least=0, below=2**32
+    )
+    checkpoint_every: int = _setting(
+        100, int, "updates between checkpoints; 0: one an epoch", at_least=0
+    )
     log_every: int = _setting(10, int, "updates between lines of training metrics", at_least=1)
     eval_every: int = _setting(
-        100, int, "updates between passes over the validation text", at_least=1
+        100, int, "updates between passes over the validation text; 0: one an epoch", at_least=0
     )
 
     def __post_init__(self) -> None:
@@ -84,11 +127,23 @@ class Config:
                 f"--stride must be at most --window ({self.window}), or tokens between two windows "
                 f"would be skipped; got {self.stride}"
             )
+        if self.text is not None and self.data is not None:
+            raise InputError("--text and --data are two ways to name a text; leave one out")
+        if self.tied and self.embedding != self.hidden:
+            raise InputError(
+                f"--tied needs vectors as long as the output: --embedding {self.embedding} must be "
+                f"--hidden {self.hidden}"
+            )
 
     @property
     def effective_stride(self) -> int:
         """k1: the steps from one window to the next."""
         return self.window if self.stride is None else self.stride
+
+    @property
+    def largest_offset(self) -> int:
+        """The last token of a stream that an epoch may begin at."""
+        return self.effective_stride - 1 if self.jitter else 0
 
     def to_json(self) -> str:
         """The config as the text of `config.json`."""
@@ -102,20 +157,31 @@ class Config:
             RunError: the text is damaged, or is from a version with other settings.
         """
         try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise RunError(f"{source} is damaged: {error}") from error
-        if not isinstance(values, dict):
-            raise RunError(f"{source} is damaged: expected the settings of a run")
-        unknown = sorted(set(values) - set(settings()))
-        if unknown:
-            raise RunError(
-                f"{source} has settings this version does not know: {', '.join(unknown)}"
-            )
+            values = read_settings(text, source)
+        except InputError as error:
+            raise RunError(str(error)) from error
         try:
             return cls(**values)
         except InputError as error:
             raise RunError(f"{source}: {error}") from error
+
+
+def read_settings(text: str, source: str) -> dict[str, Any]:
+    """Some settings, by name, from a text like that of `config.json`.
+
+    Raises:
+        InputError: it is no JSON, or names what is no setting; the message names the `source`.
+    """
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{source} is damaged: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{source} is damaged: expected the settings of a run")
+    unknown = sorted(set(values) - set(settings()))
+    if unknown:
+        raise InputError(f"{source} has settings this version does not know: {', '.join(unknown)}")
+    return values
 
 
 def settings() -> dict[str, Setting]:
@@ -133,12 +199,12 @@ def _check(name: str, value: Any, rule: Setting) -> None:
         return
     # A whole number is a fine float; True is not a fine int, though Python says it is one.
     kinds: tuple[type, ...] = (int, float) if rule.kind is float else (rule.kind,)
-    fits = isinstance(value, kinds) and not isinstance(value, bool)
+    fits = isinstance(value, kinds) and isinstance(value, bool) == (rule.kind is bool)
     if not fits:
         raise InputError(f"{name} must be of type {rule.kind.__name__}, got {value!r}")
     if rule.choices and value not in rule.choices:
         raise InputError(f"{name}: unknown {value!r}; the known ones are {', '.join(rule.choices)}")
-    if isinstance(value, str):
+    if isinstance(value, str | bool):
         return
     if not math.isfinite(value):
         raise InputError(f"{name} must be finite, got {value}")

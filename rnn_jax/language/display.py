@@ -17,11 +17,13 @@ class Display:
         total: updates in all.
         done: updates done before.
         tokens: tokens that an update learns from.
+        epoch: updates of an epoch.
         level: `char` or `word`.
     """
 
-    def __init__(self, total: int, done: int, tokens: int, level: str) -> None:
+    def __init__(self, total: int, done: int, tokens: int, epoch: int, level: str) -> None:
         self._tokens = tokens
+        self._epoch = epoch
         self._level = level
         self._paused = True
         self._bar = tqdm(
@@ -54,7 +56,8 @@ class Display:
             self._paused = False
         # Written into the bar before it moves, which is what draws it, and rarely.
         self._bar.set_postfix_str(
-            f"loss {loss:.3f}, perplexity {perplexity(loss):.2f}, "
+            f"epoch {self._bar.n / self._epoch:.1f}, "
+            + f"loss {loss:.3f}, perplexity {perplexity(loss):.2f}, "
             + (f"bits/char {bits(loss):.2f}, " if self._level == "char" else "")
             + f"grad {gradient_norm:.2f}, {self._speed()}",
             refresh=False,

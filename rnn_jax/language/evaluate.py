@@ -8,6 +8,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import rnn_jax as rnn
 from rnn_jax.language.measures import bits, perplexity
@@ -57,6 +58,33 @@ def evaluate(
         xs, ys = (np.pad(piece, (0, _CHUNK - length)) for piece in pieces)
         carry, losses = _chunk(model, params, carry, xs, ys)
         total += float(np.asarray(losses[:length], np.float64).sum())
+    return Evaluation(total / len(inputs), len(inputs))
+
+
+def evaluate_adapting(
+    model: rnn.Cell,
+    params: rnn.Params,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    window: int,
+    rate: float,
+) -> Evaluation:
+    """The same by dynamic evaluation: each window is predicted, and then learned from.
+
+    One step of SGD of `rate` on the mean loss of each window of `window` tokens, from `params`,
+    which stay what they are. Sources: Mikolov et al., Interspeech 2010; Krause et al., Dynamic
+    evaluation of neural sequence models, ICML 2018.
+    """
+    trainer = rnn.truncated_bptt(model, cross_entropy, optax.sgd(rate), window=window)
+    update = jax.jit(trainer.update, donate_argnums=0)
+    state = trainer.init(jax.tree.map(jnp.copy, params), ())
+    total = 0.0
+    for start in range(0, len(inputs), window):
+        pieces = inputs[start : start + window], targets[start : start + window]
+        length = len(pieces[0])
+        xs, ys = (np.pad(piece, (0, window - length)) for piece in pieces)
+        state, metrics = update(state, xs, ys, mask=np.arange(window) < length)
+        total += float(metrics.loss) * length
     return Evaluation(total / len(inputs), len(inputs))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 import rnn_jax as rnn
 from rnn_jax.language.errors import InputError
-from rnn_jax.language.text import END_OF_LINE, JOIN, SPLIT
+from rnn_jax.language.text import JOIN, SPLIT
 from rnn_jax.language.vocabulary import Vocabulary
 
 
@@ -96,11 +96,6 @@ def write(
         ids = vocabulary.encode(SPLIT[level](prompt))
         shown = ids
     else:
-        ids, shown = vocabulary.encode([_start(vocabulary)]), np.zeros(0, np.int32)
+        ids, shown = np.array([vocabulary.start], np.int32), np.zeros(0, np.int32)
     drawn = generate(model, params, ids, length, temperature, key)
     return JOIN[level](vocabulary.decode([*shown, *drawn]))
-
-
-def _start(vocabulary: Vocabulary) -> str:
-    starts = (token for token in ("\n", END_OF_LINE) if token in vocabulary.ids)
-    return next(starts, vocabulary.tokens[0])

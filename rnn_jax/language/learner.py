@@ -4,43 +4,71 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 import rnn_jax as rnn
 from rnn_jax.language.checkpoints import Checkpoints
 from rnn_jax.language.config import Config
 from rnn_jax.language.errors import InputError
-from rnn_jax.language.model import cross_entropy, language_model, optimizer
+from rnn_jax.language.model import Scored, language_model
+from rnn_jax.language.optimizer import averaged, optimizer
 from rnn_jax.language.run import Run
+
+_NOISE = 2**32 - 1  # what is folded into the seed's key; the params are drawn from the key itself
+
+
+class State(NamedTuple):
+    """The arrays of a run."""
+
+    train: rnn.TrainState
+    """What the next update starts from."""
+    best: rnn.Params
+    """What validation has found best so far; before it has looked, the params at the start."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Learner:
-    """The network of a run and its trainer, without any numbers."""
+    """The network of a run and how it learns, without any numbers."""
 
     config: Config
     vocabulary_size: int
+    updates: int = 1
+    """In all. Only the schedule of the step size asks for it."""
 
     @property
     def model(self) -> rnn.Cell:
-        """Token ids -> logits."""
-        return language_model(self.config, self.vocabulary_size)
+        """Token ids -> logits, without noise."""
+        return language_model(self.config, self.vocabulary_size).deterministic()  # type: ignore[return-value]
 
     @property
     def trainer(self) -> rnn.TruncatedBPTT:
         """Truncated BPTT as the config has it."""
         config = self.config
         return rnn.truncated_bptt(
-            self.model,
-            cross_entropy,
-            optimizer(config),
+            Scored(language_model(config, self.vocabulary_size)),
+            lambda losses, _: losses,
+            optimizer(config, self.updates),
             window=config.window,
             stride=config.effective_stride,
         )
 
-    def start(self) -> rnn.TrainState:
+    def update(
+        self, state: rnn.TrainState, xs: jax.Array, targets: jax.Array, step: jax.Array
+    ) -> tuple[rnn.TrainState, rnn.Metrics]:
+        """Learn from one window. Its noise follows from the seed and the number of the update."""
+        noise = jax.random.fold_in(jax.random.key(self.config.seed), _NOISE)
+        pairs = jnp.stack([xs, targets], -1)
+        return self.trainer.update(state, pairs, targets, key=jax.random.fold_in(noise, step))
+
+    def evaluated(self, state: rnn.TrainState) -> rnn.Params:
+        """The params that are validated: those of the state, or their average."""
+        decay = self.config.average
+        return averaged(state.opt_state, decay) if decay else state.params
+
+    def start(self) -> State:
         """The state before the first update."""
         # One compilation instead of one for every operation.
         return jax.jit(self._start)()
@@ -65,13 +93,23 @@ class Learner:
                 f"has {there / 2**30:,.0f}; make --hidden, --embedding or --layers smaller"
             )
 
-    def _start(self) -> rnn.TrainState:
+    def _start(self) -> State:
         params = self.model.init(jax.random.key(self.config.seed))
-        return self.trainer.init(params, (self.config.batch,))
+        return State(self.trainer.init(params, (self.config.batch,)), params)
 
 
-def load_params(run: Run, learner: Learner, step: int | None) -> tuple[int, rnn.Params]:
-    """(step, params) of a run's checkpoint: the latest if `step` is None.
+class Loaded(NamedTuple):
+    """Params from a checkpoint."""
+
+    params: rnn.Params
+    step: int
+    """After how many updates."""
+    chosen: str
+    """Why these, in words: what to say behind the step."""
+
+
+def load_params(run: Run, learner: Learner, step: int | None) -> Loaded:
+    """The params of a run: the best on validation, or those of the checkpoint of a `step`.
 
     Raises:
         InputError: there is no such checkpoint.
@@ -81,9 +119,11 @@ def load_params(run: Run, learner: Learner, step: int | None) -> tuple[int, rnn.
         steps = checkpoints.steps()
         if not steps:
             raise InputError(f"{run.folder} has no checkpoint yet; `{run.resume_command}` goes on")
-        step = choose_step(steps, step, run)
-        state, _ = checkpoints.restore(step, learner.like())
-    return step, state.params
+        at = choose_step(steps, step, run)
+        state, progress = checkpoints.restore(at, learner.like())
+    if step is None and progress.best_step is not None:
+        return Loaded(state.best, progress.best_step, ", the best on validation")
+    return Loaded(learner.evaluated(state.train), at, "")
 
 
 def choose_step(steps: list[int], asked: int | None, run: Run) -> int:

@@ -24,11 +24,15 @@ _TEMPERATURE = 0.7
 
 
 def report(run: Run, corpus: Corpus, baselines: Baselines, params: rnn.Params) -> str:
-    """Write report.json, sample.txt and the pictures; what to tell the user, in a few lines."""
+    """Write report.json, sample.txt and the pictures; what to tell the user, in a few lines.
+
+    `params` are those that validation found best.
+    """
     config = run.config()
     learner = Learner(config, len(corpus.vocabulary))
     records = list(run.metrics.read())
-    last = [record for record in records if record["split"] == "validation"][-1]
+    validations = [record for record in records if record["split"] == "validation"]
+    best = min(validations, key=lambda record: record["loss"])
     by_lag = gradient_by_lag(learner, params, corpus)
     sample = write(
         learner.model,
@@ -41,12 +45,12 @@ def report(run: Run, corpus: Corpus, baselines: Baselines, params: rnn.Params) -
         seed=config.seed,
     )
     numbers: dict[str, Any] = {
-        "step": last["step"],
-        "validation_perplexity": last["perplexity"],
+        "step": best["step"],
+        "validation_perplexity": best["perplexity"],
         "bigram_perplexity": baselines.bigram,
         "unigram_perplexity": baselines.unigram,
-        "validation_loss": last["loss"],
-        "validation_tokens": last["tokens"],
+        "validation_loss": best["loss"],
+        "validation_tokens": best["tokens"],
         "train_tokens": len(corpus.train),
         "vocabulary": len(corpus.vocabulary),
         "parameters": count(params),
@@ -56,8 +60,8 @@ def report(run: Run, corpus: Corpus, baselines: Baselines, params: rnn.Params) -
     write_whole(run.sample, sample.rstrip("\n") + "\n")
     pictures = plots.draw(run, records, baselines, by_lag)
     names = {
-        f"{config.cell} {config.hidden}": f"{last['perplexity']:8.2f}"
-        + (f"   {last['bits_per_char']:.2f} bits per character" if config.level == "char" else ""),
+        f"{config.cell} {config.hidden}": f"{best['perplexity']:8.2f}"
+        + (f"   {best['bits_per_char']:.2f} bits per character" if config.level == "char" else ""),
         "bigram counts": f"{baselines.bigram:8.2f}",
         "unigram counts": f"{baselines.unigram:8.2f}",
     }
@@ -65,7 +69,8 @@ def report(run: Run, corpus: Corpus, baselines: Baselines, params: rnn.Params) -
     rows = "\n".join(f"  {name:<{width}} {value}" for name, value in names.items())
     excerpt = "\n".join(f"  {line}" for line in sample.strip("\n").splitlines()[:8])
     return (
-        f"validation perplexity over {last['tokens']} tokens\n{rows}\n"
+        f"validation perplexity over {best['tokens']} tokens, the best at step "
+        f"{best['step']}\n{rows}\n"
         f"sample\n{excerpt}\n{pictures}\nall of it: {run.folder}"
     )
 

@@ -29,13 +29,13 @@ def read_text(path: str | None) -> str:
     except FileNotFoundError as error:
         raise InputError(f"no such text file: {path}") from error
     except IsADirectoryError as error:
-        raise InputError(f"{path} is a folder; --text takes one file") from error
+        raise InputError(
+            f"{path} is a folder; --text takes one file, --data a folder of splits"
+        ) from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     if b"\0" in raw:
-        raise InputError(
-            f"{path} is binary (a zero byte at {raw.index(0)}); --text takes UTF-8 text"
-        )
+        raise InputError(f"{path} is binary (a zero byte at {raw.index(0)}), where text is needed")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -46,6 +46,31 @@ def read_text(path: str | None) -> str:
     if not text.strip():
         raise InputError(f"{path} is empty")
     return text
+
+
+def find_splits(folder: str) -> dict[str, str]:
+    """The files of a text that is split already: `train`, `valid`, and `test` if there is one.
+
+    Each is the one file of the folder that has that word in its name: `ptb.train.txt`.
+
+    Raises:
+        InputError: there is no such folder, or not one training and one validation file in it.
+    """
+    try:
+        files = sorted(path for path in Path(folder).iterdir() if path.is_file())
+    except OSError as error:
+        raise InputError(f"cannot read --data {folder}: {error.strerror or error}") from error
+    found = {}
+    for split in ("train", "valid", "test"):
+        paths = [path for path in files if split in path.name and not path.name.startswith(".")]
+        if len(paths) > 1:
+            names = ", ".join(path.name for path in paths)
+            raise InputError(f"{folder} has several files with {split} in their names: {names}")
+        if paths:
+            found[split] = str(paths[0])
+        elif split != "test":
+            raise InputError(f"{folder} has no file with {split} in its name")
+    return found
 
 
 def split_chars(text: str) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 
 import jax
+import jax.numpy as jnp
 
 import rnn_jax as rnn
 from rnn_jax.language.baselines import Baselines
@@ -15,13 +17,16 @@ from rnn_jax.language.corpus import Corpus, streams
 from rnn_jax.language.display import Display
 from rnn_jax.language.errors import Interrupted, RunError
 from rnn_jax.language.evaluate import evaluate
-from rnn_jax.language.learner import Learner, choose_step
+from rnn_jax.language.learner import Learner, State, choose_step
 from rnn_jax.language.measures import describe, perplexity
+from rnn_jax.language.optimizer import after_validation
 from rnn_jax.language.run import Run
 
 
-def train(run: Run, corpus: Corpus, baselines: Baselines, from_step: int | None) -> rnn.TrainState:
+def train(run: Run, corpus: Corpus, baselines: Baselines, from_step: int | None) -> rnn.Params:
     """Train a run to its end: from its last checkpoint, or from the start if it has none.
+
+    The end is the last update, or `patience` validations without a better one.
 
     A run that was killed and goes on writes the same metrics, byte for byte, as one that was not.
 
@@ -32,7 +37,7 @@ def train(run: Run, corpus: Corpus, baselines: Baselines, from_step: int | None)
         from_step: the checkpoint to go on from, instead of the last.
 
     Returns:
-        The state after the last update.
+        The params that validation found best.
 
     Raises:
         InputError: there is no checkpoint of `from_step`.
@@ -76,17 +81,20 @@ class _Training:
     ) -> None:
         self.run, self.config, self.checkpoints = run, run.config(), checkpoints
         self.baselines = baselines
-        self.learner = Learner(self.config, len(corpus.vocabulary))
         self.validation = corpus.split("validation")
         self.inputs, self.targets = streams(corpus.train, self.config.batch)
         self.updates_per_epoch = updates_per_epoch(self.config, len(self.inputs))
         self.total = self.config.steps or self.config.epochs * self.updates_per_epoch
-        self.state, progress = self._begin(from_step)
+        self.learner = Learner(self.config, len(corpus.vocabulary), self.total)
+        (self.state, self.best), progress = self._begin(from_step)
         self.step = progress.step
         self.recent = list(progress.recent)
+        self.best_step, self.best_loss = progress.best_step, progress.best_loss
+        self.stalled = progress.stalled
         self.since = time.monotonic()
+        self.speed = 0.0
 
-    def _begin(self, from_step: int | None) -> tuple[rnn.TrainState, Progress]:
+    def _begin(self, from_step: int | None) -> tuple[State, Progress]:
         steps = self.checkpoints.steps()
         if not steps and from_step is None:
             self.run.metrics.cut(0)
@@ -105,21 +113,23 @@ class _Training:
         self.run.metrics.cut(progress.metrics_size)
         return state, progress
 
-    def to_the_end(self) -> rnn.TrainState:
-        trainer = self.learner.trainer
+    def to_the_end(self) -> rnn.Params:
         # The old state is given away, so that an update needs no second copy of the params.
-        update = jax.jit(trainer.update, donate_argnums=0)
-        window, stride = self.config.window, self.config.effective_stride
+        update = jax.jit(self.learner.update, donate_argnums=0)
+        config, window, stride = self.config, self.config.window, self.config.effective_stride
+        tokens, epoch = stride * config.batch, self.updates_per_epoch
         unread: rnn.Metrics | None = None
-        with Display(
-            self.total, self.step, stride * self.config.batch, self.config.level
-        ) as self.display:
-            while self.step < self.total:
-                at = self.step % self.updates_per_epoch * stride
-                if at == 0:
-                    self.state = trainer.restart(self.state)
+        with Display(self.total, self.step, tokens, epoch, config.level) as self.display:
+            while not self._through():
+                number = self.step % epoch
+                if number == 0:
+                    self.state = self.learner.trainer.restart(self.state)
+                at = offset(config, self.step // epoch) + number * stride
                 self.state, metrics = update(
-                    self.state, self.inputs[at : at + window], self.targets[at : at + window]
+                    self.state,
+                    self.inputs[at : at + window],
+                    self.targets[at : at + window],
+                    self.step,
                 )
                 # Reading a number waits for it. While the last update's is read, this one runs.
                 if unread is not None:
@@ -130,23 +140,37 @@ class _Training:
                     self._read(unread, self.step)
                     unread = None
                     self._stop()
-        return self.state
+        return self.best
+
+    def _through(self) -> bool:
+        return self.step == self.total or 0 < self.config.patience <= self.stalled
+
+    def _is_due(self, every: int) -> bool:
+        """Every so many updates, or once an epoch; and at the end."""
+        return self.step == self.total or self.step % (every or self.updates_per_epoch) == 0
 
     def _stops(self) -> bool:
         config = self.config
-        every = (config.log_every, config.eval_every, config.checkpoint_every)
-        return self.step == self.total or any(self.step % n == 0 for n in every)
+        return any(
+            map(self._is_due, (config.log_every, config.eval_every, config.checkpoint_every))
+        )
 
     def _stop(self) -> None:
         """What is due after this many updates, in an order that is always the same."""
-        config, last = self.config, self.step == self.total
-        if last or self.step % config.log_every == 0:
+        if self._is_due(self.config.log_every):
             self._log()
-        if last or self.step % config.eval_every == 0:
+        if self._is_due(self.config.eval_every):
             self._validate()
-        if last or self.step % config.checkpoint_every == 0:
-            size = self.run.metrics.sync()
-            self.checkpoints.save(self.state, Progress(self.step, size, tuple(self.recent)))
+        if self._is_due(self.config.checkpoint_every) or self._through():
+            progress = Progress(
+                self.step,
+                self.run.metrics.sync(),
+                tuple(self.recent),
+                self.best_step,
+                self.best_loss,
+                self.stalled,
+            )
+            self.checkpoints.save(State(self.state, self.best), progress)
 
     def _read(self, metrics: rnn.Metrics, step: int) -> None:
         loss, norm = float(metrics.loss), float(metrics.grad_norm)
@@ -154,7 +178,7 @@ class _Training:
             what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient is {norm}"
             raise RunError(
                 f"{what} at step {step}; {self.checkpoints.kept()}; try a smaller --learning-rate "
-                f"(now {self.config.learning_rate}) or --clip (now {self.config.clip})"
+                f"(now {self.config.learning_rate}) or --clip (now {self.config.clip or 'off'})"
             )
         self.recent.append((loss, norm))
         self.display.update(loss, norm)
@@ -170,15 +194,15 @@ class _Training:
         now = time.monotonic()
         tokens = len(losses) * self.config.effective_stride * self.config.batch
         # How fast it went is no property of the run, so it goes elsewhere.
-        self.run.timings.append(
-            {"step": self.step, "tokens_per_second": tokens / (now - self.since)}
-        )
+        self.speed = tokens / (now - self.since)
+        self.run.timings.append({"step": self.step, "tokens_per_second": self.speed})
         self.since = now
         self.recent.clear()
 
     def _validate(self) -> None:
         start = time.monotonic()
-        found = evaluate(self.learner.model, self.state.params, *self.validation)
+        params = self.learner.evaluated(self.state)
+        found = evaluate(self.learner.model, params, *self.validation)
         if not math.isfinite(found.loss):
             raise RunError(
                 f"the validation loss is {found.loss} at step {self.step}; "
@@ -189,10 +213,24 @@ class _Training:
             | describe(found.loss, self.config.level)
             | {"tokens": found.tokens}
         )
+        before = math.inf if self.best_loss is None else self.best_loss
+        opt_state = after_validation(self.state.opt_state, found.loss, before)
+        self.state = self.state._replace(opt_state=opt_state)
+        if found.loss < before:
+            self.best_step, self.best_loss, self.stalled = self.step, found.loss, 0
+            self.best = jax.tree.map(jnp.copy, params)  # the next update takes the params away
+        else:
+            self.stalled += 1
         self.display.line(
-            f"step {self.step}/{self.total}: validation perplexity {perplexity(found.loss):.2f} "
-            f"(bigram counts {self.baselines.bigram:.2f})"
+            f"step {self.step}/{self.total}, epoch {self.step / self.updates_per_epoch:.1f}: "
+            f"validation perplexity {perplexity(found.loss):.2f} "
+            f"(bigram counts {self.baselines.bigram:.2f}), {self.speed:,.0f} tokens/s"
         )
+        if self._through() and self.step < self.total:
+            self.display.line(
+                f"no better validation since step {self.best_step}: the end, by --patience "
+                f"{self.config.patience}"
+            )
         self.since += time.monotonic() - start
 
     def _where(self, split: str) -> dict[str, int | float | str]:
@@ -200,5 +238,18 @@ class _Training:
 
 
 def updates_per_epoch(config: Config, length: int) -> int:
-    """How many windows streams of `length` steps hold."""
-    return (length - config.window) // config.effective_stride + 1
+    """How many windows streams of `length` steps hold, wherever the first one begins."""
+    return (length - config.largest_offset - config.window) // config.effective_stride + 1
+
+
+@functools.lru_cache(maxsize=1)
+def offset(config: Config, epoch: int) -> int:
+    """Where the first window of an epoch begins: at 0, or with jitter anywhere within a stride.
+
+    So the windows are cut at other places in every epoch, and are all of one length, for which
+    one compiled update does. Drawn from the seed and the number of the epoch alone.
+    """
+    if not config.jitter:
+        return 0
+    key = jax.random.fold_in(jax.random.key(config.seed), epoch)
+    return int(jax.random.randint(key, (), 0, config.largest_offset + 1))

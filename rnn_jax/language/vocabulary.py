@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from rnn_jax.language.errors import InputError
+from rnn_jax.language.text import END_OF_LINE
 
 UNKNOWN = "<unk>"
 
@@ -44,6 +45,12 @@ class Vocabulary:
     def ids(self) -> dict[str, int]:
         """Token -> id."""
         return {token: i for i, token in enumerate(self.tokens)}
+
+    @property
+    def start(self) -> int:
+        """The token after which a text begins: the end of a line, if there is one."""
+        ends = (self.ids[token] for token in ("\n", END_OF_LINE) if token in self.ids)
+        return next(ends, 0)
 
     def encode(self, tokens: Iterable[str]) -> np.ndarray:
         """Tokens -> ids, (T,) int32.

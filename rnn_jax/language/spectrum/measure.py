@@ -13,6 +13,7 @@ import rnn_jax as rnn
 from rnn_jax.language.corpus import Corpus
 from rnn_jax.language.learner import Learner
 from rnn_jax.language.model import cross_entropy
+from rnn_jax.language.spectrum.names import by_layer
 from rnn_jax.language.spectrum.reading import Reading, read
 
 ALL = 256
@@ -99,7 +100,8 @@ def measure(
 
     def matrices() -> Any:
         found = rnn.analysis.recurrent_matrices(params)
-        return {name: rnn.analysis.normality(w) for name, w in found.items()}
+        names = by_layer(found)
+        return {names[name]: rnn.analysis.normality(w) for name, w in found.items()}
 
     stages: dict[str, Callable[[], Any]] = {
         "gradient map": gradients,

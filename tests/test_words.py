@@ -1,0 +1,388 @@
+"""What word models of a text that is split already need, each thing by itself."""
+
+import json
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import rnn_jax as rnn
+from rnn_jax.__main__ import main
+from rnn_jax.language import commands, softmax
+from rnn_jax.language.config import Config
+from rnn_jax.language.corpus import load, load_test
+from rnn_jax.language.errors import InputError
+from rnn_jax.language.evaluate import evaluate, evaluate_adapting
+from rnn_jax.language.learner import Learner
+from rnn_jax.language.model import Scored, cross_entropy, language_model
+from rnn_jax.language.optimizer import after_validation, averaged, optimizer, schedule
+from rnn_jax.language.spectrum.names import by_layer
+from rnn_jax.language.train import _Training, offset, updates_per_epoch
+from tests.cases import assert_close
+
+ROOT = Path(__file__).parent.parent
+TRAIN = " the cat sat on the mat \n the dog sat \n" * 4
+VALID = " the cat sat \n on the dog \n"
+TEST = " a zebra sat \n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three splits as files, as those of the Penn Treebank are named."""
+    for name, text in (("train", TRAIN), ("valid", VALID), ("test", TEST)):
+        (tmp_path / f"tiny.{name}.txt").write_text(text)
+    (tmp_path / "README").write_text("not a split")
+    return tmp_path
+
+
+def config_of(folder, **settings):
+    return Config(data=str(folder), **{"level": "word", "batch": 2, "window": 3} | settings)
+
+
+# -- the text --------------------------------------------------------------------------------------
+
+
+def test_every_token_of_a_split_is_counted(folder):
+    corpus = load(config_of(folder, max_words=6))
+    assert corpus.vocabulary.tokens == ("<eos>", "<unk>", "cat", "dog", "sat", "the")
+    assert len(corpus.train) == len(TRAIN.split()) + TRAIN.count("\n")
+    inputs, targets = corpus.split("validation")
+    words = VALID.replace("\n", "<eos>").replace("on", "<unk>").split()
+    assert corpus.vocabulary.decode(targets) == words
+    # The first token is predicted as well, after the end of a line.
+    assert corpus.vocabulary.decode(inputs) == ["<eos>", *words[:-1]]
+    inputs, targets = load_test(config_of(folder), corpus.vocabulary)
+    assert corpus.vocabulary.decode(targets) == ["<unk>", "<unk>", "sat", "<eos>"]
+    assert corpus.vocabulary.decode(inputs[:1]) == ["<eos>"]
+
+
+def test_a_digest_covers_what_training_reads(folder):
+    digests = [load(config_of(folder)).digest]
+    for name in ("test", "valid", "train"):
+        path = folder / f"tiny.{name}.txt"
+        path.write_text("the cat \n" + path.read_text())
+        digests.append(load(config_of(folder)).digest)
+    assert digests[0] == digests[1]
+    assert len(set(digests[1:])) == 3
+
+
+def test_characters_can_be_split_already(folder):
+    corpus = load(config_of(folder, level="char", batch=1))
+    inputs, targets = corpus.split("validation")
+    assert "".join(corpus.vocabulary.decode(targets)) == VALID
+    assert "".join(corpus.vocabulary.decode(inputs)) == "\n" + VALID[:-1]
+
+
+def test_what_a_folder_of_splits_must_hold(folder):
+    config = config_of(folder)
+    vocabulary = load(config).vocabulary
+    with pytest.raises(InputError, match=r"tokens that the training file lacks: .*'a' 'zebra'"):
+        load_test(config, vocabulary)
+    with pytest.raises(InputError, match=r"tiny\.train\.txt has 44 tokens, and --batch 20"):
+        load(config_of(folder, batch=20))
+    (folder / "tiny.test.txt").unlink()
+    with pytest.raises(InputError, match="no test split: no file with test in its name"):
+        load_test(config, vocabulary)
+    (folder / "other.train.txt").write_text(TRAIN)
+    with pytest.raises(InputError, match=r"several files .* other\.train\.txt, tiny\.train\.txt"):
+        load(config)
+    (folder / "other.train.txt").unlink()
+    (folder / "tiny.valid.txt").unlink()
+    with pytest.raises(InputError, match="has no file with valid in its name"):
+        load(config)
+
+
+# -- how it is read --------------------------------------------------------------------------------
+
+
+def test_epochs_begin_at_other_tokens_and_always_fit():
+    config = Config(window=5, stride=4, jitter=True, seed=3)
+    length = 23
+    offsets = [offset(config, epoch) for epoch in range(40)]
+    assert set(offsets) == {0, 1, 2, 3}
+    assert offsets == [offset(config, epoch) for epoch in range(40)]
+    last = max(offsets) + (updates_per_epoch(config, length) - 1) * 4
+    assert last + 5 <= length < last + 5 + 4
+    assert offset(Config(window=5), 7) == 0
+    # A text of just enough tokens has one window, wherever it begins.
+    assert updates_per_epoch(config, 5 + config.largest_offset) == 1
+
+
+def test_noise_follows_from_the_seed_and_the_number_of_the_update():
+    rates = {f"dropout_{place}": 0.5 for place in ("inputs", "outputs", "state")}
+    learner = Learner(Config(cell="gru", hidden=6, embedding=4, window=3, batch=2, **rates), 9)
+    xs = jnp.arange(6, dtype=jnp.int32).reshape(3, 2)
+
+    @jax.jit
+    def losses(state):
+        metrics = [learner.update(state, xs, xs, step)[1] for step in (0, 0, 1)]
+        _, logits = rnn.unroll(learner.model, state.params, xs)
+        return [m.loss for m in metrics], cross_entropy(logits, xs).mean()
+
+    with jax.numpy_dtype_promotion("standard"):
+        (one, same, other), clean = losses(learner.start().train)
+    assert one == same
+    assert len({float(one), float(other), float(clean)}) == 3
+
+
+# -- how it learns ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "rates"),
+    [
+        ("constant", [1, 1, 1, 1]),
+        ("halving", [1, 1, 1, 1]),
+        ("linear", [1, 0.75, 0.5, 0.25]),
+        ("cosine", [(1 + math.cos(math.pi * k / 4)) / 2 for k in range(4)]),
+    ],
+)
+def test_step_sizes_rise_and_then_do_as_the_schedule_says(name, rates):
+    config = Config(learning_rate=2.0, schedule=name)
+    of = schedule(config, 4)
+    assert [float(of(k)) for k in range(4)] == pytest.approx([2 * rate for rate in rates])
+    of = schedule(Config(learning_rate=2.0, schedule=name, warmup=2), 6)
+    assert [float(of(k)) for k in range(6)] == pytest.approx([1, 2, *(2 * r for r in rates)])
+
+
+def steps_of(config, gradients, start):
+    """The params after each gradient."""
+    with jax.numpy_dtype_promotion("standard"):
+        transform = optimizer(config, len(gradients))
+        params = {"w": jnp.asarray(start)}
+        state, found = transform.init(params), []
+        for gradient in gradients:
+            updates, state = transform.update({"w": jnp.asarray(gradient)}, state, params)
+            params = optax.apply_updates(params, updates)
+            found.append(np.asarray(params["w"]))
+    return found, state
+
+
+def test_sgd_clips_decays_and_averages(rng):
+    config = Config(optimizer="sgd", learning_rate=0.5, clip=1.0, weight_decay=0.1, average=0.8)
+    gradients, w = rng.normal(size=(5, 3)), np.ones(3)
+    found, state = steps_of(config, gradients, w)
+    total = weight = 0.0
+    for gradient, after in zip(gradients, found, strict=True):
+        w = w - 0.5 * (gradient / max(1, np.linalg.norm(gradient)) + 0.1 * w)
+        total, weight = 0.8 * total + w, 0.8 * weight + 1
+        assert after == pytest.approx(w)
+    assert np.asarray(averaged(state, 0.8)["w"]) == pytest.approx(total / weight)
+
+
+def test_clipping_can_be_off():
+    (found,), _ = steps_of(Config(optimizer="sgd", learning_rate=1.0, clip=0.0), [[1e6]], [0.0])
+    assert found == pytest.approx([-1e6])
+
+
+def test_the_rate_is_halved_from_the_first_stall_on():
+    config = Config(optimizer="sgd", learning_rate=1.0, schedule="halving", clip=0.0)
+    _, state = steps_of(config, [[0.0]], [0.0])
+    factors = []
+    best = math.inf
+    for loss in (5.0, 4.0, 3.999, 3.0, 2.0):
+        state = after_validation(state, loss, best)
+        best = min(best, loss)
+        factors.append(float(optax.tree.get(state, "factor")))
+    assert factors == [1, 1, 0.5, 0.25, 0.125]
+    with jax.numpy_dtype_promotion("standard"):
+        updates, _ = optimizer(config, 1).update({"w": jnp.ones(1)}, state, {"w": jnp.ones(1)})
+    assert float(updates["w"][0]) == -0.125
+    _, plain = steps_of(Config(), [[0.0]], [0.0])
+    assert after_validation(plain, 2.0, 1.0) is plain
+
+
+# -- the softmax -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 3, 7, 100])
+def test_the_blocks_of_a_softmax_are_those_of_the_plain_one(rng, monkeypatch, rows_at_once):
+    rows, hidden, size = 7, 3, 5
+    monkeypatch.setattr(softmax, "BLOCK", rows_at_once * size * 8)
+    hs, table, b = (jnp.asarray(rng.normal(size=s)) for s in ((rows, hidden), (size, hidden), size))
+    targets = jnp.asarray(rng.integers(0, size, rows))
+    weights = jnp.asarray(rng.normal(size=rows))
+
+    def plain(hs, table, b):
+        return cross_entropy(hs @ table.T + b, targets)
+
+    def blocked(hs, table, b):
+        return softmax.linear_cross_entropy(hs, table, b, targets)
+
+    def of(f):
+        """The loss of each row; the gradient of their mean, and of a sum in which they differ."""
+        mean = jax.grad(lambda *given: f(*given).mean(), (0, 1, 2))
+        weighted = jax.grad(lambda *given: f(*given) @ weights, (0, 1, 2))
+        return lambda *given: (f(*given), mean(*given), weighted(*given))
+
+    expected, found = jax.jit(lambda *given: (of(plain)(*given), of(blocked)(*given)))(hs, table, b)
+    assert_close(found, expected, 1e-12)
+
+
+@pytest.mark.parametrize("is_tied", [False, True])
+def test_a_scored_model_costs_what_its_logits_say(rng, is_tied):
+    model = language_model(Config(cell="lstm", hidden=4, embedding=4, tied=is_tied), 6)
+    params = model.init(jax.random.key(0), jnp.float64)
+    xs, targets = jnp.asarray(rng.integers(0, 6, (2, 5, 3)))
+    mask = jnp.asarray(rng.random((5, 3)) < 0.7)
+
+    @jax.jit
+    def outcomes(params):
+        def scored(params):
+            pairs = jnp.stack([xs, targets], -1)
+            carry, losses = rnn.unroll(Scored(model), params, pairs, mask=mask)
+            return losses.sum(), (carry, losses)
+
+        def plain(params):
+            carry, logits = rnn.unroll(model, params, xs, mask=mask)
+            losses = jnp.where(mask, cross_entropy(logits, targets), 0)
+            return losses.sum(), (carry, losses)
+
+        return [jax.value_and_grad(f, has_aux=True)(params) for f in (scored, plain)]
+
+    found, expected = outcomes(params)
+    assert_close(found, expected, 1e-12)
+
+
+# -- dynamic evaluation ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def speaker():
+    model = Learner(Config(cell="elman", hidden=5, embedding=5, tied=True), 7).model
+    return model, model.init(jax.random.key(1))
+
+
+def test_dynamic_evaluation_predicts_before_it_learns(speaker, rng):
+    model, params = speaker
+    tokens = rng.integers(0, 7, 12).astype(np.int32)
+    inputs, targets = tokens[:-1], tokens[1:]
+    kept = jax.tree.map(np.asarray, params)
+    found = evaluate_adapting(model, params, inputs, targets, 4, 0.5)
+    assert found.tokens == 11
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), kept, params))
+
+    @jax.value_and_grad
+    def loss(params, carry, xs, ys):
+        return cross_entropy(rnn.unroll(model, params, xs, carry)[1], ys).mean()
+
+    carry, total = model.initial_carry(params), 0.0
+    for at in (0, 4, 8):
+        xs, ys = (jnp.asarray(part[at : at + 4]) for part in (inputs, targets))
+        value, gradient = loss(params, carry, xs, ys)
+        carry, _ = rnn.unroll(model, params, xs, carry)
+        params = jax.tree.map(lambda p, g: p - 0.5 * g, params, gradient)
+        total += float(value) * len(xs)
+    assert found.loss == pytest.approx(total / 11, rel=1e-5)
+
+
+def test_without_a_rate_dynamic_evaluation_is_the_static_one(speaker, rng):
+    tokens = rng.integers(0, 7, 12).astype(np.int32)
+    still = evaluate_adapting(*speaker, tokens[:-1], tokens[1:], 4, 1e-30)
+    assert still.loss == pytest.approx(evaluate(*speaker, tokens[:-1], tokens[1:]).loss, rel=1e-5)
+
+
+def test_dynamic_evaluation_finds_what_repeats(speaker):
+    tokens = np.tile(np.array([3, 1, 4, 1, 5], np.int32), 60)
+    static = evaluate(*speaker, tokens[:-1], tokens[1:])
+    adapted = evaluate_adapting(*speaker, tokens[:-1], tokens[1:], 5, 0.5)
+    assert adapted.perplexity < 0.7 * static.perplexity
+
+
+# -- the run ---------------------------------------------------------------------------------------
+
+MODERN = (
+    "--level word --cell lstm --hidden 8 --embedding 8 --tied --batch 2 --window 5 --steps 24 "
+    "--dropout-inputs 0.1 --dropout-outputs 0.2 --dropout-state 0.3 --jitter --schedule halving "
+    "--average 0.9 --warmup 3 --weight-decay 0.1 --eval-every 0 --checkpoint-every 5 --log-every 4"
+).split()
+
+
+@pytest.fixture
+def place(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        yield folder
+
+
+def run(*words):
+    return main(list(map(str, words)))
+
+
+def test_a_run_with_everything_on_goes_on_as_if_nothing_had_happened(place, monkeypatch):
+    assert run("train", "--data", ".", "--run", "whole", *MODERN) == 0
+    read = _Training._read
+
+    def dies(self, metrics, step):
+        if step == 18:
+            raise KeyboardInterrupt
+        read(self, metrics, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Training, "_read", dies)
+        assert run("train", "--data", ".", "--run", "cut", *MODERN) == 130
+    assert run("train", "--resume", "cut") == 0
+    for name in ("metrics.jsonl", "report.json", "sample.txt", "config.json"):
+        assert Path("cut", name).read_bytes() == Path("whole", name).read_bytes()
+    records = map(json.loads, Path("whole/metrics.jsonl").read_text().splitlines())
+    # Streams of 21 tokens, of which an epoch may leave out 4: three windows of 5.
+    assert [r["epoch"] for r in records if r["split"] == "validation"] == [*range(1, 9)]
+
+
+def test_patience_ends_a_run_and_the_best_is_what_is_used(place, capsys):
+    words = [
+        "--learning-rate",
+        "1e-30",
+        "--patience",
+        "2",
+        "--eval-every",
+        "5",
+        "--optimizer",
+        "sgd",
+    ]
+    assert run("train", "--data", ".", "--run", "stalled", *MODERN, "--average", "0", *words) == 0
+    captured = capsys.readouterr()
+    assert "no better validation since step 5: the end, by --patience 2" in captured.err
+    assert json.loads(Path("stalled/report.json").read_text())["step"] == 5
+    before = {path: path.read_bytes() for path in Path("stalled").glob("*.json*")}
+    assert run("train", "--resume", "stalled") == 0
+    assert {path: path.read_bytes() for path in before} == before
+    capsys.readouterr()
+    assert run("evaluate", "stalled", "--adapt", "0.1") == 0
+    out = capsys.readouterr().out
+    assert "over 8 tokens, step 5, the best on validation" in out
+    assert "with dynamic evaluation, --adapt 0.1: validation perplexity" in out
+    assert run("evaluate", "stalled", "--step", "15") == 0
+    assert "over 8 tokens, step 15\n" in capsys.readouterr().out
+
+
+def test_options_override_a_file_of_settings(place, monkeypatch):
+    found = []
+    monkeypatch.setattr(commands, "start_run", lambda config, folder: found.append(config))
+    settings = {"level": "word", "hidden": 3, "embedding": 2, "jitter": True, "stride": None}
+    Path("mine.json").write_text(json.dumps(settings))
+    words = ["--config", "mine.json", "--hidden", "5", "--no-jitter"]
+    assert run("train", "--data", ".", *words) == 0
+    expected = {"hidden": 5, "jitter": False, "data": str(Path.cwd())}
+    assert found == [Config(**(settings | expected))]
+
+
+# -- names and files -------------------------------------------------------------------------------
+
+
+def test_recurrent_layers_are_counted_whatever_lies_between():
+    names = ["layer.1.1.w_hh.0", "layer.1.1.w_hh.1", "layer.1.3.w_hh.0"]
+    assert list(by_layer(names).values()) == ["1.w_hh.0", "1.w_hh.1", "2.w_hh.0"]
+    assert by_layer(["1.w_hh", "2.w_hh"]) == {"1.w_hh": "1.w_hh", "2.w_hh": "2.w_hh"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs/penn_treebank").glob("*.json")))
+def test_the_published_rows_are_configs(path):
+    config = Config(**json.loads(path.read_text()))
+    assert config.level == "word"
+    assert config.window == 35
+    assert config.hidden <= 300
