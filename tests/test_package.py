@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "cells": [*BASE, *SHARED],
     "layers": [*BASE, "gates", "noise"],
     "combinators": [*LOOPS, "noise"],
-    "checks": BASE,
+    "checks": [*BASE, "noise"],
     "unroll": [*LOOPS, "checks"],
     "streaming": [*LOOPS, "checks", "unroll"],
     "training": [*LOOPS, "checks", "unroll"],
