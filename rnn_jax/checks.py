@@ -140,6 +140,7 @@ def check_key(layer: Layer, key: Any) -> None:
         )
 
 
+@functools.lru_cache(maxsize=256)
 def _random_place(layer: Layer, path: str) -> str | None:
     """The path to the first layer inside, or this one, that noise makes another."""
     if layer.deterministic() == layer:
