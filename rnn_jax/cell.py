@@ -126,8 +126,8 @@ class Cell(Layer):
 class SplitCell(Cell):
     """A cell whose step is weights first, then arithmetic, and which emits a part of its carry.
 
-    `recur` holds every weight of the loop and returns the preactivations `a`; `update` is
-    pointwise and free of params. From this split `BPTT` takes each weight gradient as one
+    `recur` holds every weight of the loop and returns the preactivations `a`; `update` is free of
+    params, and pointwise in most cells. From this split `BPTT` takes each weight gradient as one
     matmul over a whole chunk of steps, and stores nothing but carries.
     """
 
@@ -137,7 +137,7 @@ class SplitCell(Cell):
 
     @abc.abstractmethod
     def update(self, carry: Carry, a: Any) -> Carry:
-        """The next carry from the last one and the preactivations: pointwise, no params."""
+        """The next carry from the last one and the preactivations: no params."""
 
     @abc.abstractmethod
     def emit(self, carry: Carry) -> jax.Array:

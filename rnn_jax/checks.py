@@ -13,6 +13,7 @@ import numpy as np
 
 from rnn_jax.cell import Carry, Layer, Params
 from rnn_jax.errors import ArgumentError, DtypeError, ShapeError, StructureError
+from rnn_jax.noise import missing_key
 
 
 def check_params(layer: Layer, params: Params, xs: Any) -> jnp.dtype:
@@ -128,10 +129,7 @@ def check_key(layer: Layer, key: Any) -> None:
     if key is None:
         place = _random_place(layer, "")
         if place is not None:
-            raise ArgumentError(
-                f"{layer!r}: {place} is random and needs a key: pass key=jax.random.key(...); for "
-                "evaluation model.deterministic() takes the same params."
-            )
+            raise missing_key(f"{layer!r}: {place}")
         return
     shape, dtype = jnp.shape(key), jnp.result_type(key)
     typed = jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
@@ -142,6 +140,7 @@ def check_key(layer: Layer, key: Any) -> None:
         )
 
 
+@functools.lru_cache(maxsize=256)
 def _random_place(layer: Layer, path: str) -> str | None:
     """The path to the first layer inside, or this one, that noise makes another."""
     if layer.deterministic() == layer:

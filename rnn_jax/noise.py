@@ -24,13 +24,18 @@ def is_rate(**rates: float) -> None:
             raise ArgumentError(f"{name} must be a number in [0, 1), got {rate!r}.")
 
 
+def missing_key(what: Any) -> ArgumentError:
+    """The error of a layer, or of what is said of one, that is random and has no key."""
+    return ArgumentError(
+        f"{what} is random and needs a key: pass key=jax.random.key(...) to unroll or step; for "
+        "evaluation model.deterministic() takes the same params."
+    )
+
+
 def needs_key(layer: Any, key: Any) -> jax.Array:
     """The key, which a random layer cannot do without."""
     if key is None:
-        raise ArgumentError(
-            f"{layer!r} is random and needs a key: pass key=jax.random.key(...) to unroll or step; "
-            "for evaluation model.deterministic() takes the same params."
-        )
+        raise missing_key(layer)
     return key
 
 

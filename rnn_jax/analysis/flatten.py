@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rnn_jax.analysis.arguments import checked
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.errors import ArgumentError, DtypeError, StructureError
-from rnn_jax.unroll import unroll
+from rnn_jax.errors import ArgumentError, DtypeError
 
 Step = Callable[[jax.Array, Any], jax.Array]
 """`(c (N,), z) -> c (N,)`: one step of one sequence, on the carry as a vector."""
@@ -74,7 +74,7 @@ def pull(step: Step, c: jax.Array, z: Any, vectors: jax.Array) -> jax.Array:
     return jax.vmap(lambda v: vjp(v)[0], 1, 1)(vectors)
 
 
-def trajectory(step: Step, c: jax.Array, zs: Any) -> jax.Array:
+def orbit(step: Step, c: jax.Array, zs: Any) -> jax.Array:
     """The carries before each step, `(T, N)`."""
     return lax.scan(lambda c, z: (step(c, z), c), c, zs)[1]
 
@@ -83,10 +83,7 @@ def prepare(
     caller: str, cell: Cell, params: Params, xs: Any, carry: Carry | None
 ) -> tuple[Params, jax.Array, jax.Array]:
     """The arguments of an analysis, checked: params, xs `(T, *batch, ...)`, carry `(*batch, N)`."""
-    if not isinstance(cell, Cell):
-        raise StructureError(f"{caller}: the first argument must be a Cell, got {cell!r}.")
-    jax.eval_shape(lambda: unroll(cell, params, xs, carry))
-    params, xs = jax.tree.map(jnp.asarray, (params, xs))
+    params, xs, _, carry = checked(caller, cell, params, xs, carry)
     leaves = _leaves(cell, params)
     if not leaves:
         raise ArgumentError(
@@ -97,9 +94,7 @@ def prepare(
         raise DtypeError(f"{caller}: the carry of {cell!r} has a leaf that is not floating.")
     if not xs.shape[0]:
         raise ArgumentError(f"{caller}: xs has no steps.")
-    if carry is None:
-        carry = cell.initial_carry(params, xs.shape[1 : xs.ndim - len(cell.input.shape)])
-    return params, xs, flatten_carry(cell, params, jax.tree.map(jnp.asarray, carry))
+    return params, xs, flatten_carry(cell, params, carry)
 
 
 def each_sequence(f: Callable[..., Any], xs: jax.Array, carry: jax.Array) -> Any:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnn_jax.analysis.flatten import Step, each_sequence, flat_step, prepare, pull, push, trajectory
+from rnn_jax.analysis.flatten import Step, each_sequence, flat_step, orbit, prepare, pull, push
 from rnn_jax.analysis.graded import Graded, graded, orthogonalise
 from rnn_jax.analysis.spectrum import check_lags, tolerances
 from rnn_jax.cell import Carry, Cell, Params, positive
@@ -125,7 +125,7 @@ def _leading(
 
     def one(xs: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         zs = cell.project(params, xs)
-        carries = trajectory(step, c, zs)
+        carries = orbit(step, c, zs)
 
         def travel(
             apply: Callable[[Step, jax.Array, Any, jax.Array], jax.Array],

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnn_jax.analysis.flatten import Step, each_sequence, flat_step, prepare, pull, push, trajectory
+from rnn_jax.analysis.flatten import Step, each_sequence, flat_step, orbit, prepare, pull, push
 from rnn_jax.analysis.leading import check_count
 from rnn_jax.analysis.orthonormal import orthonormalise
 from rnn_jax.cell import Carry, Cell, Params, positive
@@ -236,7 +236,7 @@ def _growth(
 
     def one(xs: jax.Array, c: jax.Array) -> jax.Array:
         zs = cell.project(params, xs)
-        items = jax.tree.map(lambda x: x[warmup:][:: dynamics.time], (trajectory(step, c, zs), zs))
+        items = jax.tree.map(lambda x: x[warmup:][:: dynamics.time], (orbit(step, c, zs), zs))
         turned, _ = run(q, jax.tree.map(lambda x: x[:warmup_q], items))
         return run(turned, jax.tree.map(lambda x: x[warmup_q:], items))[1]
 

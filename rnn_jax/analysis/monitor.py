@@ -49,7 +49,7 @@ def gradient_metrics(
     *,
     lags: Sequence[int] | None = None,
 ) -> GradientMetrics:
-    """How far gradients reach now, cheaply enough to log every hundred updates or so.
+    """How far gradients reach now, for the log: a call every so many updates.
 
     One compiled program under `jax.jit`, a pure function of its arrays. It keeps to one loss,
     the last step's, and one Lyapunov exponent, `1/T log ||J_T ... J_1 v||`, after a quarter of xs
@@ -60,7 +60,8 @@ def gradient_metrics(
 
     Shapes: xs `(T, *batch, ...)`, targets `(T, *batch, ...)`. Cost: about four forward and two
     backward passes over xs, of which the exponent's takes one sequence after the other, so few
-    sequences are best; and 10 matmuls a recurrent matrix.
+    sequences are best; and 10 matmuls a recurrent matrix. On two cores it took, of 4 sequences of
+    64 steps, half to four fifths of a training step of 32 (`Elman` and `LSTM`, 128 and 256 units).
 
     Args:
       cell: Any cell with a carry, such as the stack that is trained.

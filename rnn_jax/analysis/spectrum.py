@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnn_jax.analysis.flatten import each_sequence, flat_step, prepare, pull, trajectory
+from rnn_jax.analysis.flatten import each_sequence, flat_step, orbit, prepare, pull
 from rnn_jax.analysis.graded import Graded, graded, orthogonalise
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.errors import ArgumentError
@@ -114,7 +114,7 @@ def _spectrum(
 
     def one(xs: jax.Array, c: jax.Array) -> jax.Array:
         zs = cell.project(params, xs)
-        at_steps = trajectory(step, c, zs), zs
+        at_steps = orbit(step, c, zs), zs
         last = jax.tree.map(lambda x: x[-len(asked) :][::-1], at_steps)
 
         def lengthen(product: Graded, item: Any) -> tuple[Graded, jax.Array]:

@@ -1,16 +1,16 @@
 """What an analysis starts from: the carries that a sequence visits, and the gradient it emits."""
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rnn_jax.analysis.arguments import checked
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.errors import ShapeError, StructureError
 from rnn_jax.training import Loss
-from rnn_jax.unroll import step, unroll
+from rnn_jax.unroll import step
 
 
 class Trajectory(NamedTuple):
@@ -26,15 +26,9 @@ def trajectory(
     caller: str, cell: Cell, params: Params, xs: Any, carry: Carry | None
 ) -> tuple[Any, tuple[int, ...], Trajectory]:
     """The inputs as an array, the batch axes, the run; raises what `unroll` does, and for T = 0."""
-    if not isinstance(cell, Cell):
-        raise StructureError(f"{caller}: the first argument must be a Cell, got {cell!r}.")
-    jax.eval_shape(functools.partial(unroll, cell), params, xs, carry)
-    xs = jnp.asarray(xs)
+    params, xs, batch_shape, carry = checked(caller, cell, params, xs, carry)
     if not xs.shape[0]:
         raise ShapeError(f"{caller}: xs has no steps, so there is no loss; give it one at least.")
-    batch_shape = tuple(xs.shape[1 : xs.ndim - len(cell.input.shape)])
-    if carry is None:
-        carry = cell.initial_carry(params, batch_shape)
     if not jax.tree.leaves(carry):
         raise StructureError(
             f"{caller}: {cell!r} has no memory, so no gradient goes back in time; "
@@ -45,7 +39,7 @@ def trajectory(
         after, y = step(cell, params, carry, x)
         return after, Trajectory(carry, y)
 
-    _, path = lax.scan(run, jax.tree.map(jnp.asarray, carry), xs)
+    _, path = lax.scan(run, carry, xs)
     return xs, batch_shape, path
 
 

@@ -1,5 +1,6 @@
 """Whether layers fit together, found out from shapes alone before anything runs."""
 
+import functools
 from typing import Any
 
 import jax
@@ -17,6 +18,7 @@ def check_layer(place: str, layer: Any, kind: type = Layer) -> None:
         raise ArgumentError(f"{place} is {layer!r}, which is not a rnn_jax.{kind.__name__}.")
 
 
+@functools.lru_cache(maxsize=256)
 def output(layer: Layer) -> Input:
     """What the layer emits at one step: its shape without batch axes, and its dtype."""
     shape, kind = layer.input

@@ -69,6 +69,8 @@ def learned_carry(layer: Layer) -> LearnedCarryLayer:
     >>> loss = lambda params: rnn.unroll(cell, params, jnp.ones((7, 2, 3)))[1].sum()
     >>> jax.grad(loss)(params).carry.h.shape
     (4,)
+
+    Raises `ArgumentError` for what is not a layer.
     """
     check_layer("learned_carry: the layer", layer)
     return (LearnedCarry if isinstance(layer, Cell) else LearnedCarryLayer)(layer)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from rnn_jax.cell import Carry, Layer, Params, SplitCell
 from rnn_jax.combinators.fit import check_layer
 from rnn_jax.errors import ArgumentError
-from rnn_jax.noise import Noisy, drop, is_rate, needs_key, survivors
+from rnn_jax.noise import Noisy, drop, is_rate, missing_key, needs_key, survivors
 from rnn_jax.steps import Steps
 from rnn_jax.wrapper import WrappedSplitCell
 
@@ -49,7 +49,7 @@ class Variational(WrappedSplitCell):
 
     def project(self, params: Any, xs: Any) -> Any:
         if not isinstance(params, Noisy):
-            needs_key(self, None)
+            raise missing_key(self)
         return self.layer.project(params.value, xs)
 
     def recur(self, params: Noisy, carry: Carry, z: Any) -> Any:

@@ -10,7 +10,7 @@ from jax.tree_util import Partial
 from rnn_jax.cell import Carry, Params, SplitCell
 from rnn_jax.combinators.fit import check_layer
 from rnn_jax.errors import ArgumentError
-from rnn_jax.noise import Noisy, is_rate, needs_key, survivors_by_step
+from rnn_jax.noise import Noisy, is_rate, missing_key, needs_key, survivors_by_step
 from rnn_jax.steps import Steps, select
 from rnn_jax.wrapper import WrappedSplitCell
 
@@ -70,7 +70,7 @@ class Zoneout(WrappedSplitCell):
 
     def project(self, params: Params, xs: Any) -> Noisy:
         if not isinstance(xs, Noisy):
-            needs_key(self, None)
+            raise missing_key(self)
         return Noisy(self.layer.project(params, xs.value), xs.noise)
 
     def recur(self, params: Params, carry: Carry, z: Noisy) -> _Preactivations:

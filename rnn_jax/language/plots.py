@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,14 @@ MISSING = "no pictures: they need matplotlib (pip install 'scan-rnn[plot]')"
 _MODEL, _TRAIN, _COUNTS = "#1f5fa8", "#9dbfe3", "#c0562b"
 
 
+def can_draw() -> bool:
+    """Whether matplotlib is there."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
 def draw(run: Run, records: list[dict[str, Any]], baselines: Baselines, by_lag: list[float]) -> str:
     """Draw both pictures into the run folder; a line that says so, or how to get them."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
+    if not can_draw():
         return MISSING
     config = run.config()
     learning_curve(config, records, baselines, run.learning_curve)

@@ -9,7 +9,15 @@ from jax.typing import DTypeLike
 
 from rnn_jax.cell import Input, positive
 from rnn_jax.layers.memoryless import Memoryless
-from rnn_jax.noise import Noisy, drop, is_rate, needs_key, survivors, survivors_by_step
+from rnn_jax.noise import (
+    Noisy,
+    drop,
+    is_rate,
+    missing_key,
+    needs_key,
+    survivors,
+    survivors_by_step,
+)
 from rnn_jax.steps import Steps
 
 
@@ -71,7 +79,7 @@ class Dropout(Memoryless):
         if not self.rate:
             return xs
         if not isinstance(xs, Noisy):
-            needs_key(self, None)
+            raise missing_key(self)
         return drop(xs.noise, xs.value, self.rate)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnn_jax.analysis import plots
-from rnn_jax.language.plots import save
+from rnn_jax.language.plots import can_draw, save
 from rnn_jax.language.spectrum.measure import Findings
 from rnn_jax.language.spectrum.names import GATES, matrix_name
 
@@ -21,9 +21,7 @@ COLUMNS = 4
 
 def draw(found: Findings, cell: str, folder: Path) -> dict[str, Path]:
     """Draw each picture; the files by what they show, none where matplotlib is missing."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
+    if not can_draw():
         return {}
     paths = {}
     for name, picture in (
