@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from benchmarks import lengths, streaming, tables
+from benchmarks import lengths, long, streaming, tables
 from benchmarks.report import RESULTS
 from benchmarks.timing import interleaved
 
@@ -54,10 +54,15 @@ def test_a_stream_is_timed_in_every_way():
     assert "| stream, block=16 |" in streaming.table({"machine": {}, "rows": rows})
 
 
-OLD = {"cpu"}
-"""Results of the program that was here before the suite: only shown, until they are replaced."""
-TABLES = {"lengths": lengths.table, "streaming": streaming.table}
-WRITTEN = {str(path.relative_to(RESULTS).with_suffix("")) for path in RESULTS.rglob("*.json")} - OLD
+def test_a_long_sequence_is_trained_on_with_few_carries():
+    rows = [long.measure(name, 300) for name in long.METHODS]
+    assert rows[0]["loss"] == pytest.approx(rows[1]["loss"], rel=1e-5)
+    assert rows[0]["gradient_norm"] == pytest.approx(rows[1]["gradient_norm"], rel=1e-4)
+    assert "| sqrt |" in long.markdown({"machine": {}, "steps": 300, "rows": rows})
+
+
+TABLES = {"lengths": lengths.table, "long": long.markdown, "streaming": streaming.table}
+WRITTEN = {str(path.relative_to(RESULTS).with_suffix("")) for path in RESULTS.rglob("*.json")}
 
 
 @pytest.mark.parametrize("name", sorted(WRITTEN))

@@ -90,7 +90,9 @@ def test_evaluate_agrees_with_the_training(capsys):
     out = capsys.readouterr().out
     report = json.loads(Path("run/report.json").read_text())
     assert f"perplexity {report['validation_perplexity']:.4f} over 1200 tokens, step 30" in out
-    assert f"{report['bigram_perplexity']:.4f}" in out
+    assert f"bigram counts: perplexity {report['bigram_perplexity']:.4f}" in out
+    assert f"Kneser-Ney: perplexity {report['mixture_perplexity']:.4f}" in out
+    assert report["mixture_perplexity"] < report["kneser_ney_perplexity"]
     assert main(["evaluate", "run", "--split", "train", "--step", "20"]) == 0
     assert "over 10799 tokens, step 20" in capsys.readouterr().out
 

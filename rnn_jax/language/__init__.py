@@ -13,6 +13,7 @@
 `run` `files`             the folder of a run
 `checkpoints`             what survives a crash
 `evaluate` `generate`     what the model is good for
+`comparison`              the network beside counting, and both together
 `report` `plots`          what is left at the end
 `spectrum`                what gradients do in the model
 `commands`                train, sample, evaluate, spectrum: one function each

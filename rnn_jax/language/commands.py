@@ -13,7 +13,8 @@ from rnn_jax.language.checkpoints import reason
 from rnn_jax.language.config import Config
 from rnn_jax.language.corpus import Corpus, load, load_test
 from rnn_jax.language.errors import InputError, RunError
-from rnn_jax.language.evaluate import evaluate, evaluate_adapting
+from rnn_jax.language.comparison import compare
+from rnn_jax.language.evaluate import Evaluation, evaluate_adapting, token_losses
 from rnn_jax.language.files import write_whole
 from rnn_jax.language.generate import write
 from rnn_jax.language.learner import Learner, load_params
@@ -64,7 +65,8 @@ def evaluate_run(folder: str, split: str, step: int | None, adapt: float | None)
     pairs = load_test(config, corpus.vocabulary) if split == "test" else corpus.split(split)
     learner = Learner(config, len(corpus.vocabulary))
     loaded = load_params(run, learner, step)
-    found = evaluate(learner.model, loaded.params, *pairs)
+    losses = token_losses(learner.model, loaded.params, *pairs)
+    found = Evaluation.of(losses)
     print(
         f"{split} perplexity {found.perplexity:.4f} over {found.tokens} tokens, "
         f"step {loaded.step}{loaded.chosen}"
@@ -76,8 +78,14 @@ def evaluate_run(folder: str, split: str, step: int | None, adapt: float | None)
             f"with dynamic evaluation, --adapt {adapt}: {split} perplexity {found.perplexity:.4f} "
             f"over the same {found.tokens} tokens, loss {found.loss:.6f} nats"
         )
-    if split == "validation":
-        print(f"bigram counts: perplexity {_baselines(corpus).bigram:.4f}")
+    if split == "train":  # counts know their own text by heart
+        return
+    tuned = None
+    if split == "test":
+        validation = corpus.split("validation")
+        tuned = validation, token_losses(learner.model, loaded.params, *validation)
+    for name, value in compare(corpus, pairs, losses, tuned).rows().items():
+        print(f"{name}: perplexity {value:.4f}")
 
 
 def spectrum_run(folder: str, step: int | None, streams: int, length: int) -> None:
@@ -122,7 +130,7 @@ def _train(run: Run, corpus: Corpus, from_step: int | None) -> None:
         flush=True,
     )
     best = train(run, corpus, counted, from_step)
-    print(report(run, corpus, counted, best))
+    print(report(run, corpus, best))
 
 
 def _baselines(corpus: Corpus) -> Baselines:

@@ -26,6 +26,11 @@ class Evaluation:
     tokens: int
     """How many tokens were predicted: all of them, each once."""
 
+    @classmethod
+    def of(cls, losses: np.ndarray) -> Evaluation:
+        """From the loss of each token."""
+        return cls(float(losses.mean()), len(losses))
+
     @property
     def perplexity(self) -> float:
         """exp(loss)."""
@@ -40,7 +45,14 @@ class Evaluation:
 def evaluate(
     model: rnn.Cell, params: rnn.Params, inputs: np.ndarray, targets: np.ndarray
 ) -> Evaluation:
-    """Read a text as one stream, from the initial carry.
+    """Read a text as one stream, from the initial carry; arguments as for `token_losses`."""
+    return Evaluation.of(token_losses(model, params, inputs, targets))
+
+
+def token_losses(
+    model: rnn.Cell, params: rnn.Params, inputs: np.ndarray, targets: np.ndarray
+) -> np.ndarray:
+    """What each token of a text costs, (T,) in nats, read as one stream from the initial carry.
 
     Args:
         model: token ids -> logits.
@@ -49,7 +61,7 @@ def evaluate(
         targets: (T,) the token after each.
     """
     carry = model.initial_carry(params)
-    total = 0.0
+    found = []
     for start in range(0, len(inputs), _CHUNK):
         pieces = inputs[start : start + _CHUNK], targets[start : start + _CHUNK]
         length = len(pieces[0])
@@ -57,8 +69,8 @@ def evaluate(
         # is padded, and nothing reads the carry after it.
         xs, ys = (np.pad(piece, (0, _CHUNK - length)) for piece in pieces)
         carry, losses = _chunk(model, params, carry, xs, ys)
-        total += float(np.asarray(losses[:length], np.float64).sum())
-    return Evaluation(total / len(inputs), len(inputs))
+        found.append(np.asarray(losses[:length], np.float64))
+    return np.concatenate(found)
 
 
 def evaluate_adapting(

@@ -11,8 +11,9 @@ import numpy as np
 
 import rnn_jax as rnn
 from rnn_jax.language import plots
-from rnn_jax.language.baselines import Baselines
+from rnn_jax.language.comparison import compare
 from rnn_jax.language.corpus import Corpus
+from rnn_jax.language.evaluate import token_losses
 from rnn_jax.language.files import write_whole
 from rnn_jax.language.generate import write
 from rnn_jax.language.learner import Learner
@@ -23,7 +24,7 @@ _SAMPLE_LENGTH = {"char": 1000, "word": 200}
 _TEMPERATURE = 0.7
 
 
-def report(run: Run, corpus: Corpus, baselines: Baselines, params: rnn.Params) -> str:
+def report(run: Run, corpus: Corpus, params: rnn.Params) -> str:
     """Write report.json, sample.txt and the pictures; what to tell the user, in a few lines.
 
     `params` are those that validation found best.
@@ -33,6 +34,8 @@ def report(run: Run, corpus: Corpus, baselines: Baselines, params: rnn.Params) -
     records = list(run.metrics.read())
     validations = [record for record in records if record["split"] == "validation"]
     best = min(validations, key=lambda record: record["loss"])
+    pairs = corpus.split("validation")
+    beside = compare(corpus, pairs, token_losses(learner.model, params, *pairs))
     by_lag = gradient_by_lag(learner, params, corpus)
     sample = write(
         learner.model,
@@ -47,8 +50,11 @@ def report(run: Run, corpus: Corpus, baselines: Baselines, params: rnn.Params) -
     numbers: dict[str, Any] = {
         "step": best["step"],
         "validation_perplexity": best["perplexity"],
-        "bigram_perplexity": baselines.bigram,
-        "unigram_perplexity": baselines.unigram,
+        "mixture_perplexity": beside.mixed.perplexity,
+        "mixture_weight": beside.mixed.weight,
+        "kneser_ney_perplexity": beside.counts.kneser_ney,
+        "bigram_perplexity": beside.counts.bigram,
+        "unigram_perplexity": beside.counts.unigram,
         "validation_loss": best["loss"],
         "validation_tokens": best["tokens"],
         "train_tokens": len(corpus.train),
@@ -58,12 +64,11 @@ def report(run: Run, corpus: Corpus, baselines: Baselines, params: rnn.Params) -
     }
     write_whole(run.report, json.dumps(numbers, indent=2) + "\n")
     write_whole(run.sample, sample.rstrip("\n") + "\n")
-    pictures = plots.draw(run, records, baselines, by_lag)
+    pictures = plots.draw(run, records, beside.counts, by_lag)
     names = {
         f"{config.cell} {config.hidden}": f"{best['perplexity']:8.2f}"
         + (f"   {best['bits_per_char']:.2f} bits per character" if config.level == "char" else ""),
-        "bigram counts": f"{baselines.bigram:8.2f}",
-        "unigram counts": f"{baselines.unigram:8.2f}",
+        **{name: f"{value:8.2f}" for name, value in beside.rows().items()},
     }
     width = max(map(len, names))
     rows = "\n".join(f"  {name:<{width}} {value}" for name, value in names.items())

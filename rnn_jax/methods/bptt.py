@@ -2,8 +2,9 @@
 
 The loop's tangent splits in two. What the params and the inputs contribute to each step does not
 depend on the steps before, so it is worked out for a chunk of steps at once; what is left for the
-loop is the tangent of the carry. JAX transposes this into BPTT: backward in time runs only the
-cotangent of the carry, and each weight gradient is one matmul over the rows of a chunk.
+loop is the tangent of the carry, the solution of a linear recurrence. JAX transposes this into
+BPTT: backward in time runs only the cotangent of the carry, and each weight gradient is one matmul
+over the rows of a chunk.
 
 As the rule is a tangent and made of differentiable parts, forward mode, reverse mode and any
 order of both follow from it.
@@ -19,12 +20,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.custom_derivatives import SymbolicZero
 from jax.tree_util import Partial
 
 from rnn_jax.cell import Carry, Cell, Params, SplitCell, positive
 from rnn_jax.errors import ArgumentError, DtypeError
 from rnn_jax.marked import marked
+from rnn_jax.methods.linear_recurrence import after_last, before_each, solve
+from rnn_jax.methods.tangents import jvp, moving
 from rnn_jax.steps import Steps
 
 BRANCHES = 8
@@ -218,7 +220,7 @@ def _loop_tangent(
     tangents: tuple[Any, ...],
 ) -> tuple[tuple[Carry, Any], tuple[Carry, Any]]:
     params, start, xs = primals
-    d_params, d_start, d_xs = map(_moving, tangents)
+    d_params, d_start, d_xs = map(moving, tangents)
     d_start = jax.tree.map(lambda c, d: jnp.zeros_like(c) if d is None else d, start, d_start)
     # Through `_loop` again, so that second derivatives see how the stored carries move.
     size = _steps(xs) * _bytes_of_a_step(cell, params, start, xs)
@@ -231,21 +233,29 @@ def _loop_tangent(
     def chunk(state: tuple[Carry, Carry], steps: tuple[Any, ...]) -> tuple[Any, Any]:
         start, d_start = state
         xs, d_xs, after, kept = steps
-        before = _before(start, after)
+        before = before_each(start, after)
         # z and a are computed only where a derivative in the loop, or of `update`, asks for them.
         zs = cell.project(params, xs)
-        a, d_a = _jvp(
+        a, d_a = jvp(
             lambda params, xs: cell.recur(params, before, cell.project(params, xs)),
             (params, xs),
             (d_params, d_xs),
         )
         update = cell.linearize(before, a if kept is None else kept, after)
-        d_end, d_carries = _solve(cell, params, (update, before, zs), d_start, d_a)
+
+        def move(step: tuple[Any, ...], d_carry: Carry) -> Carry:
+            update, carry, z = step
+            _, d_a = jax.jvp(lambda c: cell.recur(params, c, z), (carry,), (d_carry,))
+            return update(d_carry, d_a)
+
+        still = jax.tree.map(jnp.zeros_like, d_start)
+        driven = jax.vmap(lambda update, d_a: update(still, d_a))(update, d_a)
+        d_end, d_carries = solve(move, (update, before, zs), d_start, driven)
         # Only a second derivative asks how the preactivations move.
-        d_before = _before(d_start, d_carries)
+        d_before = before_each(d_start, d_carries)
         _, d_recurred = jax.jvp(lambda c: cell.recur(params, c, zs), (before,), (d_before,))
         d_kept = keep(cell, d_carries, jax.tree.map(jnp.add, d_a, d_recurred))
-        return (_last(start, after), d_end), d_kept
+        return (after_last(start, after), d_end), d_kept
 
     states, steps = (start, d_start), (xs, d_xs, carries, preactivations)
     (_, d_end), d_kept = _scan_chunks(chunk, plan.chunk, states, steps)
@@ -253,64 +263,6 @@ def _loop_tangent(
 
 
 _loop.defjvp(_loop_tangent, symbolic_zeros=True)
-
-
-def _solve(
-    cell: "SplitCell | _Whole", params: Params, steps: tuple[Any, ...], d_start: Carry, d_a: Any
-) -> tuple[Carry, Carry]:
-    """How the carries of a chunk move, and the last of them: `dc_t = M_t dc_{t-1} + b_t`.
-
-    `b_t` is what `da_t` alone does to the carry. A linear system, block bidiagonal in time. Said
-    so, it is JAX that turns it over: the cotangents of all `b_t` solve the transposed system,
-    backward in time, and what leads from `b` to the params is done for the whole chunk at once.
-    """
-    Unknown = tuple[Carry, Carry, Carry]  # before the first step, after each, after the last
-
-    def move(step: tuple[Any, ...], d_carry: Carry) -> Carry:
-        update, carry, z = step
-        _, d_a = jax.jvp(lambda c: cell.recur(params, c, z), (carry,), (d_carry,))
-        return update(d_carry, d_a)
-
-    def system(unknown: Unknown) -> Unknown:
-        start, carries, end = unknown
-        moved = jax.vmap(move)(steps, _before(start, carries))
-        end = jax.tree.map(jnp.subtract, end, _last(start, carries))
-        return start, jax.tree.map(jnp.subtract, carries, moved), end
-
-    def forward(_: Any, b: Unknown) -> Unknown:
-        def step(d_carry: Carry, at: tuple[Any, Carry]) -> tuple[Carry, Carry]:
-            step, b = at
-            d_carry = jax.tree.map(jnp.add, move(step, d_carry), b)
-            return d_carry, d_carry
-
-        start, b, b_end = b
-        end, carries = lax.scan(step, start, (steps, b))
-        return start, carries, jax.tree.map(jnp.add, end, b_end)
-
-    def backward(_: Any, b: Unknown) -> Unknown:
-        def step(ct: Carry, at: tuple[Any, Carry]) -> tuple[Carry, Carry]:
-            step, b = at
-            ct = jax.tree.map(jnp.add, ct, b)
-            (back,) = jax.linear_transpose(functools.partial(move, step), ct)(ct)
-            return back, ct
-
-        start, b, end = b
-        back, cts = lax.scan(step, end, (steps, b), reverse=True)
-        return jax.tree.map(jnp.add, start, back), cts, end
-
-    still = jax.tree.map(jnp.zeros_like, d_start)
-    b = jax.vmap(lambda update, d_a: update(still, d_a))(steps[0], d_a)
-    # JAX transposes a system whose right side may move in all of its parts, or not at all; between
-    # two barriers either all of it moves or nothing does, and the other way round.
-    right = lax.optimization_barrier((d_start, b, still))
-    solution = lax.custom_linear_solve(system, right, forward, backward)
-    _, carries, end = lax.optimization_barrier(solution)
-    return end, carries
-
-
-def _before(start: Carry, carries: Carry) -> Carry:
-    """The carry before each step."""
-    return jax.tree.map(lambda c, cs: jnp.concatenate([c[None], cs])[:-1], start, carries)
 
 
 def _scan_chunks(
@@ -342,35 +294,6 @@ def _bytes_of_a_step(cell: SplitCell | _Whole, params: Params, start: Carry, xs:
 
 def _steps(xs: Any) -> int:
     return jax.tree.leaves(xs)[0].shape[0]
-
-
-def _last(start: Carry, carries: Carry) -> Carry:
-    """The carry after the last step: the start, if there was none."""
-    return jax.tree.map(lambda c, cs: cs[-1] if cs.shape[0] else c, start, carries)
-
-
-def _moving(tangents: Any) -> Any:
-    """The tangents with None for what is known not to move: constants and integers."""
-    return jax.tree.map(
-        lambda t: None if isinstance(t, SymbolicZero) or t.dtype == jax.dtypes.float0 else t,
-        tangents,
-        is_leaf=lambda t: isinstance(t, SymbolicZero),
-    )
-
-
-def _jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
-    """`jax.jvp` along the leaves that move; no work is done for the others."""
-    leaves, structure = jax.tree.flatten(primals, is_leaf=lambda p: p is None)
-    directions = jax.tree.leaves(tangents, is_leaf=lambda d: d is None)
-    moving = [i for i, d in enumerate(directions) if d is not None]
-
-    def along(*moved: Any) -> Any:
-        point = list(leaves)
-        for i, leaf in zip(moving, moved, strict=True):
-            point[i] = leaf
-        return f(*jax.tree.unflatten(structure, point))
-
-    return jax.jvp(along, [leaves[i] for i in moving], [directions[i] for i in moving])
 
 
 def _check_differentiable(cell: Cell, carry: Carry) -> None:

@@ -1,0 +1,79 @@
+"""A linear recurrence as a linear system: `x_t = M_t x_{t-1} + b_t`, block bidiagonal in time.
+
+Said so, JAX knows how to turn it over. The transpose of its solution is the solution of the
+transposed system, backward in time, and its derivative by whatever M is made of is a solution too,
+so that derivatives of every order and mode follow.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from rnn_jax.cell import Carry
+
+Unknown = tuple[Carry, Carry, Carry]
+"""The x before the first step, after each step, and after the last."""
+
+
+def solve(
+    move: Callable[[Any, Carry], Carry], steps: Any, start: Carry, b: Carry
+) -> tuple[Carry, Carry]:
+    """The last x `(*batch, H)` and every x `(T, *batch, H)`: one loop over T.
+
+    Backward, what passes from step to step is the cotangent of x alone; that of b is the x of the
+    transposed system.
+
+    Args:
+      move: `(step, x) -> M x`, linear in x.
+      steps: What `move` reads of each step, stacked on a leading axis.
+      start: The x before the first step.
+      b: What is added at each step, stacked as well.
+    """
+
+    def system(x: Unknown) -> Unknown:
+        start, xs, end = x
+        moved = jax.vmap(move)(steps, before_each(start, xs))
+        end = jax.tree.map(jnp.subtract, end, after_last(start, xs))
+        return start, jax.tree.map(jnp.subtract, xs, moved), end
+
+    def forward(_: Any, right: Unknown) -> Unknown:
+        def step(x: Carry, at: tuple[Any, Carry]) -> tuple[Carry, Carry]:
+            step, b = at
+            x = jax.tree.map(jnp.add, move(step, x), b)
+            return x, x
+
+        start, b, b_end = right
+        end, xs = lax.scan(step, start, (steps, b))
+        return start, xs, jax.tree.map(jnp.add, end, b_end)
+
+    def backward(_: Any, right: Unknown) -> Unknown:
+        def step(ct: Carry, at: tuple[Any, Carry]) -> tuple[Carry, Carry]:
+            step, b = at
+            ct = jax.tree.map(jnp.add, ct, b)
+            (back,) = jax.linear_transpose(lambda x: move(step, x), ct)(ct)
+            return back, ct
+
+        start, b, end = right
+        back, cts = lax.scan(step, end, (steps, b), reverse=True)
+        return jax.tree.map(jnp.add, start, back), cts, end
+
+    # JAX transposes a system whose right side may move in all of its parts, or not at all; between
+    # two barriers either all of it moves or nothing does, and the other way round.
+    still = jax.tree.map(jnp.zeros_like, start)
+    right = lax.optimization_barrier((start, b, still))
+    solution = lax.custom_linear_solve(system, right, forward, backward)
+    _, xs, end = lax.optimization_barrier(solution)
+    return end, xs
+
+
+def before_each(start: Carry, xs: Carry) -> Carry:
+    """The x before each step."""
+    return jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs])[:-1], start, xs)
+
+
+def after_last(start: Carry, xs: Carry) -> Carry:
+    """The x after the last step: the start, if there was none."""
+    return jax.tree.map(lambda x, xs: xs[-1] if xs.shape[0] else x, start, xs)
