@@ -243,14 +243,14 @@ def _loop_tangent(
         )
         update = cell.linearize(before, a if kept is None else kept, after)
 
-        def move(step: tuple[Any, ...], d_carry: Carry) -> Carry:
+        def move(params: Params, step: tuple[Any, ...], d_carry: Carry) -> Carry:
             update, carry, z = step
             _, d_a = jax.jvp(lambda c: cell.recur(params, c, z), (carry,), (d_carry,))
             return update(d_carry, d_a)
 
         still = jax.tree.map(jnp.zeros_like, d_start)
         driven = jax.vmap(lambda update, d_a: update(still, d_a))(update, d_a)
-        d_end, d_carries = solve(move, (update, before, zs), d_start, driven)
+        d_end, d_carries = solve(move, params, (update, before, zs), d_start, driven)
         # Only a second derivative asks how the preactivations move.
         d_before = before_each(d_start, d_carries)
         _, d_recurred = jax.jvp(lambda c: cell.recur(params, c, zs), (before,), (d_before,))

@@ -5,6 +5,7 @@ transposed system, backward in time, and its derivative by whatever M is made of
 so that derivatives of every order and mode follow.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,12 +15,14 @@ from jax import lax
 
 from rnn_jax.cell import Carry
 
+ROWS = 8
+"""From how many rows on a matmul is faster with a transposed weight than with the weight itself."""
 Unknown = tuple[Carry, Carry, Carry]
 """The x before the first step, after each step, and after the last."""
 
 
 def solve(
-    move: Callable[[Any, Carry], Carry], steps: Any, start: Carry, b: Carry
+    move: Callable[[Any, Any, Carry], Carry], weights: Any, steps: Any, start: Carry, b: Carry
 ) -> tuple[Carry, Carry]:
     """The last x `(*batch, H)` and every x `(T, *batch, H)`: one loop over T.
 
@@ -27,22 +30,25 @@ def solve(
     transposed system.
 
     Args:
-      move: `(step, x) -> M x`, linear in x.
+      move: `(weights, step, x) -> M x`, linear in x.
+      weights: What `move` reads at all steps.
       steps: What `move` reads of each step, stacked on a leading axis.
       start: The x before the first step.
       b: What is added at each step, stacked as well.
     """
 
+    many = max(leaf.size // leaf.shape[-1] for leaf in jax.tree.leaves(start)) >= ROWS
+
     def system(x: Unknown) -> Unknown:
         start, xs, end = x
-        moved = jax.vmap(move)(steps, before_each(start, xs))
+        moved = jax.vmap(functools.partial(move, weights))(steps, before_each(start, xs))
         end = jax.tree.map(jnp.subtract, end, after_last(start, xs))
         return start, jax.tree.map(jnp.subtract, xs, moved), end
 
     def forward(_: Any, right: Unknown) -> Unknown:
         def step(x: Carry, at: tuple[Any, Carry]) -> tuple[Carry, Carry]:
             step, b = at
-            x = jax.tree.map(jnp.add, move(step, x), b)
+            x = jax.tree.map(jnp.add, move(weights, step, x), b)
             return x, x
 
         start, b, b_end = right
@@ -50,10 +56,13 @@ def solve(
         return start, xs, jax.tree.map(jnp.add, end, b_end)
 
     def backward(_: Any, right: Unknown) -> Unknown:
+        turned = _turned(weights) if many else weights
+
         def step(ct: Carry, at: tuple[Any, Carry]) -> tuple[Carry, Carry]:
             step, b = at
             ct = jax.tree.map(jnp.add, ct, b)
-            (back,) = jax.linear_transpose(lambda x: move(step, x), ct)(ct)
+            upright = _turned(turned) if many else turned
+            (back,) = jax.linear_transpose(lambda x: move(upright, step, x), ct)(ct)
             return back, ct
 
         start, b, end = right
@@ -77,3 +86,12 @@ def before_each(start: Carry, xs: Carry) -> Carry:
 def after_last(start: Carry, xs: Carry) -> Carry:
     """The x after the last step: the start, if there was none."""
     return jax.tree.map(lambda x, xs: xs[-1] if xs.shape[0] else x, start, xs)
+
+
+def _turned(weights: Any) -> Any:
+    """Every matrix transposed.
+
+    A step backward multiplies by the transpose of each weight. Transposed ahead of the loop, and
+    as the transpose of that within, XLA reads it row by row, without a copy in each step.
+    """
+    return jax.tree.map(lambda w: jnp.matrix_transpose(w) if w.ndim == 2 else w, weights)
