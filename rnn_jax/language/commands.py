@@ -10,10 +10,10 @@ import jax
 from rnn_jax.language import plots
 from rnn_jax.language.baselines import Baselines, baselines
 from rnn_jax.language.checkpoints import reason
+from rnn_jax.language.comparison import compare
 from rnn_jax.language.config import Config
 from rnn_jax.language.corpus import Corpus, load, load_test
 from rnn_jax.language.errors import InputError, RunError
-from rnn_jax.language.comparison import compare
 from rnn_jax.language.evaluate import Evaluation, evaluate_adapting, token_losses
 from rnn_jax.language.files import write_whole
 from rnn_jax.language.generate import write

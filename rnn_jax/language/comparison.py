@@ -37,7 +37,7 @@ class Comparison(NamedTuple):
 def compare(
     corpus: Corpus, pairs: Pairs, losses: np.ndarray, tuned: tuple[Pairs, np.ndarray] | None = None
 ) -> Comparison:
-    """What the counts of the training text, and the mixture, achieve where the network has `losses`.
+    """What counts of the training text, and the mixture, achieve where the network has `losses`.
 
     Args:
         corpus: whose training text is counted.

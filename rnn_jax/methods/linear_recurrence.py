@@ -36,7 +36,6 @@ def solve(
       start: The x before the first step.
       b: What is added at each step, stacked as well.
     """
-
     many = max(leaf.size // leaf.shape[-1] for leaf in jax.tree.leaves(start)) >= ROWS
 
     def system(x: Unknown) -> Unknown:
