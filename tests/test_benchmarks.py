@@ -75,7 +75,8 @@ def test_a_table_says_what_was_measured(name):
 def shown():
     """Of the README: each table that follows a link to results, with the file it links to."""
     text = (ROOT / "README.md").read_text()
-    link, between = r"benchmarks/results/([\w/-]+)\.md", r"(?:(?!benchmarks/results/\S+\.md)[^|#])*?"
+    link = r"benchmarks/results/([\w/-]+)\.md"
+    between = r"(?:(?!benchmarks/results/\S+\.md)[^|#])*?"  # and not the next link
     found = re.findall(rf"\]\({link}\){between}\n\n((?:\|.*\n)+)", text)
     return [(name, rows.splitlines()) for name, rows in found]
 
