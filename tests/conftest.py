@@ -5,14 +5,15 @@ Tests that are about float32 or bfloat16 pass their dtypes; nothing here is the 
 
 import os
 
+from tests.compilation import QUICK
+
 # Before jax is imported, and in the environment, so that programs started by tests inherit them.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["MPLBACKEND"] = "agg"
 # Two workers on two cores: threads of LAPACK would only wait for one another.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Nearly all of the suite's time is LLVM optimising programs that run once: without, it takes 40%
-# less. XLA's own passes stay as users have them. `make test-all` tests the fully optimised code.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Nearly all of the suite's time is compilation: so it takes half.
+os.environ.setdefault("XLA_FLAGS", QUICK)
 
 import hypothesis
 import jax

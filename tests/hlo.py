@@ -5,6 +5,8 @@ from collections import Counter
 
 import jax
 
+from tests.compilation import AS_USERS_HAVE_IT
+
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%([\w.\-]+) \(.*\{$", re.MULTILINE)
 _DOT = re.compile(r"= \w+\[([\d,]*)\]\S* dot\(")
 _CALLED = re.compile(r"(?:calls|to_apply|body|called_computations)=\{?%([\w.\-]+)")
@@ -12,8 +14,8 @@ _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 
 
 def compiled(f, *args):
-    """The compiled program of `f` for arguments like these."""
-    return jax.jit(f).lower(*args).compile()
+    """The program of `f` for arguments like these, as users have it."""
+    return jax.jit(f).lower(*args).compile(AS_USERS_HAVE_IT)
 
 
 def matmuls(program):

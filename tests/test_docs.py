@@ -8,10 +8,12 @@
 An example that is not meant to run is a block without a language, or a ```text block.
 """
 
+import contextlib
 import doctest
 import functools
 import importlib
 import inspect
+import io
 import os
 import pkgutil
 import re
@@ -26,6 +28,7 @@ import jax
 import pytest
 
 import rnn_jax
+from rnn_jax.__main__ import main
 
 ROOT = Path(__file__).parent.parent
 MODULES = [
@@ -130,9 +133,13 @@ def commands(source):
 
 @functools.cache
 def help_text(*subcommand):
-    command = [sys.executable, "-m", "rnn_jax", *subcommand, "--help"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    return done.stdout if done.returncode == 0 else None
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            code = main([*subcommand, "--help"])
+        except SystemExit as end:
+            code = end.code
+    return said.getvalue() if code == 0 else None
 
 
 def complaint(words):

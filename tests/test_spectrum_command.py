@@ -11,6 +11,7 @@ import pytest
 
 import rnn_jax as rnn
 from rnn_jax.__main__ import main
+from rnn_jax.language import commands
 from rnn_jax.language.config import Config
 from rnn_jax.language.corpus import load
 from rnn_jax.language.learner import Learner, load_params
@@ -144,7 +145,8 @@ def test_a_mistake_is_told_in_one_line(capsys, options, message):
     assert message in line
 
 
-def test_a_folder_that_cannot_be_written_is_told_in_one_line(capsys, place):
+def test_a_folder_that_cannot_be_written_is_told_in_one_line(capsys, monkeypatch, place):
+    monkeypatch.setattr(commands, "measure", lambda *_: findings(-0.1))
     folder = place / "run/spectrum"
     kept = folder.rename(place / "kept")
     folder.write_text("in the way")
