@@ -65,7 +65,7 @@ def trained():
     run = Run.open("run")
     corpus = load(run.config())
     learner = Learner(run.config(), len(corpus.vocabulary))
-    return learner.model, load_params(run, learner, None)[1], corpus
+    return learner.model, load_params(run, learner, None).params, corpus
 
 
 def test_it_leaves_numbers_pictures_and_a_report(place):

@@ -42,7 +42,7 @@ def solve(
         start, xs, end = x
         moved = jax.vmap(functools.partial(move, weights))(steps, before_each(start, xs))
         end = jax.tree.map(jnp.subtract, end, after_last(start, xs))
-        return start, jax.tree.map(jnp.subtract, xs, moved), end
+        return together((start, jax.tree.map(jnp.subtract, xs, moved), end))
 
     def forward(_: Any, right: Unknown) -> Unknown:
         def step(x: Carry, at: tuple[Any, Carry]) -> tuple[Carry, Carry]:
@@ -68,13 +68,18 @@ def solve(
         back, cts = lax.scan(step, end, (steps, b), reverse=True)
         return jax.tree.map(jnp.add, start, back), cts, end
 
-    # JAX transposes a system whose right side may move in all of its parts, or not at all; between
-    # two barriers either all of it moves or nothing does, and the other way round.
     still = jax.tree.map(jnp.zeros_like, start)
-    right = lax.optimization_barrier((start, b, still))
-    solution = lax.custom_linear_solve(system, right, forward, backward)
-    _, xs, end = lax.optimization_barrier(solution)
+    right = together((start, b, still))
+    _, xs, end = together(lax.custom_linear_solve(system, right, forward, backward))
     return end, xs
+
+
+together = lax.optimization_barrier
+"""JAX transposes a system only if its right side moves in all of its parts, or in none.
+
+Behind a barrier either all of it moves or nothing does. There is one in front of the system, one
+behind it, and one in it, for each of the three becomes a right side by a derivative.
+"""
 
 
 def before_each(start: Carry, xs: Carry) -> Carry:
