@@ -66,7 +66,12 @@ class Config:
     hidden: int = _setting(256, int, "units of each recurrent layer", at_least=1, below=_WIDE)
     layers: int = _setting(1, int, "recurrent layers", at_least=1)
     embedding: int = _setting(64, int, "length of a token's vector", at_least=1, below=_WIDE)
-    tied: bool = _setting(False, bool, "the output layer shares the vectors of the tokens")
+    tied: bool = _setting(
+        False,
+        bool,
+        "the output layer shares the vectors of the tokens; between them and the last recurrent "
+        "layer, if that is not --embedding wide, lies a dense one",
+    )
     dropout_inputs: float = _setting(
         0.0, float, "part of a token's vector that is dropped", at_least=0, below=1
     )
@@ -129,11 +134,6 @@ class Config:
             )
         if self.text is not None and self.data is not None:
             raise InputError("--text and --data are two ways to name a text; leave one out")
-        if self.tied and self.embedding != self.hidden:
-            raise InputError(
-                f"--tied needs vectors as long as the output: --embedding {self.embedding} must be "
-                f"--hidden {self.hidden}"
-            )
 
     @property
     def effective_stride(self) -> int:

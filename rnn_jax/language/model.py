@@ -54,6 +54,8 @@ def _body(config: Config) -> list[rnn.Cell]:
         body.append(cell)
         if config.dropout_outputs:
             body.append(rnn.VariationalDropout(hidden, config.dropout_outputs))
+    if config.tied and config.hidden != config.embedding:
+        body.append(rnn.Dense(config.hidden, config.embedding))
     return body
 
 
