@@ -1,6 +1,7 @@
 """Recurrent networks for JAX: pure cells, one scan, exact gradients."""
 
 from rnn_jax import analysis, batching, tasks
+from rnn_jax.allocator import keep_memory
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, SplitCell
 from rnn_jax.cells.elman import IRNN, Elman, ElmanCarry, ElmanParams
 from rnn_jax.cells.gru import GRU, GRUCarry, GRUParams
@@ -121,6 +122,7 @@ __all__ = [
     "bidirectional",
     "concatenate",
     "export",
+    "keep_memory",
     "leaky",
     "learned_carry",
     "residual",

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from rnn_jax.allocator import keep_memory
 from rnn_jax.errors import RNNError
 from rnn_jax.language.config import Config, Setting, option, read_settings, settings
 from rnn_jax.language.errors import InputError, Interrupted, RunError
@@ -185,4 +186,5 @@ def _spectrum(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    keep_memory()  # the process is ours: an update need not map its temporaries anew
     sys.exit(main())
