@@ -1,14 +1,17 @@
 """The benchmark runs, and what the README shows of it is what was measured. Nothing is timed."""
 
+import contextlib
 import functools
 import json
+import math
 import re
 from pathlib import Path
 
 import jax
 import pytest
 
-from benchmarks import lengths, long, streaming, tables
+from benchmarks import language, language_models, lengths, long, streaming, tables
+from benchmarks.competitors.absent import Absent
 from benchmarks.report import RESULTS
 from benchmarks.timing import interleaved
 
@@ -61,7 +64,45 @@ def test_a_long_sequence_is_trained_on_with_few_carries():
     assert "| sqrt |" in long.markdown({"machine": {}, "steps": 300, "rows": rows})
 
 
-TABLES = {"lengths": lengths.table, "long": long.markdown, "streaming": streaming.table}
+@pytest.mark.parametrize("cell", language.CELLS)
+def test_every_way_to_train_a_language_model_learns_the_same(cell):
+    """Random words, drawn once and read again and again: each model learns them by heart."""
+    task = language_models.Task(cell, hidden=24, words=12, batch=3, window=4)
+    ended = {}
+    for name, build in language.WAYS.items():
+        with contextlib.suppress(Absent):
+            update = build(task)
+            losses = [update() for _ in range(16 * 40)]
+            assert losses[0] == pytest.approx(math.log(12), abs=0.3)
+            ended[name] = sum(losses[-16:]) / 16
+    assert set(ended) >= {"rnn_jax", "flax.nnx"}
+    assert all(0.5 < loss < 2.2 for loss in ended.values()), ended
+
+
+def test_language_models_are_timed_in_turns(monkeypatch):
+    calls = []
+
+    def way(task):
+        return lambda: calls.append(task.cell)
+
+    def absent(task):
+        raise Absent("not installed")
+
+    monkeypatch.setattr(language, "WAYS", {"rnn_jax": way, "other": way, "torch": absent})
+    rows = language.measure_all([language_models.Task("gru")], 2, language.AS_IT_IS)
+    assert len(calls) == 2 * 3
+    assert rows["gru"]["rnn_jax"]["ratio"] == (1, 1, 1)
+    task = language_models.Task("")._asdict()
+    result = {"machine": {}, "task": task, "settings": {kind: rows for kind in language.KINDS}}
+    assert "| gru | torch | not installed | | not installed | |" in language.table(result)
+
+
+TABLES = {
+    "language": language.table,
+    "lengths": lengths.table,
+    "long": long.markdown,
+    "streaming": streaming.table,
+}
 WRITTEN = {str(path.relative_to(RESULTS).with_suffix("")) for path in RESULTS.rglob("*.json")}
 
 

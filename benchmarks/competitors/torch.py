@@ -16,17 +16,26 @@ from benchmarks.variants import Variant
 CELLS = {"elman": "RNN", "gru": "GRU", "lstm": "LSTM"}
 
 
-def build(shape: Shape, kind: str, variant: Variant) -> Step:
+def ready() -> tuple[Any, str]:
+    """The module, and the kind of device that JAX runs on.
+
+    Raises:
+        Absent: not installed, or it cannot run there.
+    """
     # Read when the OpenMP of torch starts. Its threads would spin while the next one is timed.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("KMP_BLOCKTIME", "0")
     torch = needed("torch")
+    torch.set_num_threads(threads())
+    return torch, _device(torch)
+
+
+def build(shape: Shape, kind: str, variant: Variant) -> Step:
+    torch, device = ready()
     if shape.heads > 1:
         raise Absent("has no heads")
     if variant.options or variant.split or variant.donate:
         raise Absent("is not compiled by XLA")
-    device = _device(torch)
-    torch.set_num_threads(threads())
     torch.manual_seed(1)
     dtype = getattr(torch, jnp.dtype(variant.dtype).name)
     network = getattr(torch.nn, CELLS[shape.cell])(shape.hidden, shape.hidden)
