@@ -172,6 +172,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(capsys):
     assert " at step " in line
     assert "--learning-rate" in line
     assert "NaN" not in Path("wild/metrics.jsonl").read_text()
+    # Finite params, and too large for a text: that is said as well, not computed with.
+    assert "from token 0 on" in error(capsys, "evaluate", "wild", code=1)
 
 
 def test_a_full_disk_is_told_in_one_line(capsys, monkeypatch):

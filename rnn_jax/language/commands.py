@@ -6,6 +6,7 @@ import json
 import math
 
 import jax
+import numpy as np
 
 from rnn_jax.language import plots
 from rnn_jax.language.baselines import Baselines, baselines
@@ -67,6 +68,12 @@ def evaluate_run(folder: str, split: str, step: int | None, adapt: float | None)
     loaded = load_params(run, learner, step)
     losses = token_losses(learner.model, loaded.params, *pairs)
     found = Evaluation.of(losses)
+    if not math.isfinite(found.loss):
+        raise RunError(
+            f"the {split} loss is {found.loss}, from token {np.isfinite(losses).argmin()} on: the "
+            f"model of step {loaded.step} has left what float32 can hold; an earlier one, by "
+            "--step, may be sound"
+        )
     print(
         f"{split} perplexity {found.perplexity:.4f} over {found.tokens} tokens, "
         f"step {loaded.step}{loaded.chosen}"
