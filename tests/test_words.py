@@ -223,9 +223,16 @@ def test_the_blocks_of_a_softmax_are_those_of_the_plain_one(rng, monkeypatch, ro
     assert_close(found, expected, 1e-12)
 
 
-@pytest.mark.parametrize(("is_tied", "embedding"), [(False, 4), (True, 4), (True, 3)])
-def test_a_scored_model_costs_what_its_logits_say(rng, is_tied, embedding):
-    model = language_model(Config(cell="lstm", hidden=4, embedding=embedding, tied=is_tied), 6)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"cell": "lstm", "embedding": 4},
+        {"cell": "lstm", "embedding": 4, "tied": True},
+        {"cell": "elman", "embedding": 3, "tied": True, "leak": 0.3},
+    ],
+)
+def test_a_scored_model_costs_what_its_logits_say(rng, settings):
+    model = language_model(Config(hidden=4, **settings), 6)
     params = model.init(jax.random.key(0), jnp.float64)
     xs, targets = jnp.asarray(rng.integers(0, 6, (2, 5, 3)))
     mask = jnp.asarray(rng.random((5, 3)) < 0.7)
@@ -246,6 +253,17 @@ def test_a_scored_model_costs_what_its_logits_say(rng, is_tied, embedding):
 
     found, expected = outcomes(params)
     assert_close(found, expected, 1e-12)
+
+
+def test_leaky_units_keep_a_part_of_their_state():
+    leaky, plain = (
+        language_model(Config(cell="elman", hidden=4, embedding=4, leak=leak), 6).layers[1]
+        for leak in (0.25, 0.0)
+    )
+    params = plain.init(jax.random.key(0), jnp.float64)
+    x, carry = jnp.ones(4), rnn.ElmanCarry(jnp.full(4, 0.5))
+    (found, _), (new, _) = (rnn.step(cell, params, carry, x) for cell in (leaky, plain))
+    assert_close(found.h, 0.25 * carry.h + 0.75 * new.h, 1e-12)
 
 
 # -- dynamic evaluation ----------------------------------------------------------------------------

@@ -65,6 +65,9 @@ class Config:
     cell: str = _setting("lstm", str, "the recurrent cell", choices=CELLS)
     hidden: int = _setting(256, int, "units of each recurrent layer", at_least=1, below=_WIDE)
     layers: int = _setting(1, int, "recurrent layers", at_least=1)
+    leak: float = _setting(
+        0.0, float, "part of the old state that stays at each step", at_least=0, below=1
+    )
     embedding: int = _setting(64, int, "length of a token's vector", at_least=1, below=_WIDE)
     tied: bool = _setting(
         False,

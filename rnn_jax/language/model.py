@@ -49,6 +49,8 @@ def _body(config: Config) -> list[rnn.Cell]:
         body.append(rnn.VariationalDropout(config.embedding, config.dropout_inputs))
     for inputs, hidden in itertools.pairwise(widths):
         cell = CELLS[config.cell](inputs, hidden)
+        if config.leak:
+            cell = rnn.leaky(cell, config.leak)
         if config.dropout_state:
             cell = rnn.variational(cell, inputs=0.0, state=config.dropout_state)
         body.append(cell)
