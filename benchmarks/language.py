@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 import rnn_jax as rnn
 from benchmarks.competitors.absent import Absent
+from benchmarks.competitors.torch import wait_without_spinning
 from benchmarks.language_models import Task, Update, nnx, ours, pytorch
 from benchmarks.report import RESULTS, about, spread, with_machine, write
 from benchmarks.report import table as as_table
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=31)
     parser.add_argument("--output", type=Path, default=RESULTS / "language")
     options = parser.parse_args()
+    wait_without_spinning()
     tasks = [Task(cell, options.hidden, options.words) for cell in options.cells]
     settings = {}
     for memory in (AS_IT_IS, KEPT):

@@ -16,15 +16,22 @@ from benchmarks.variants import Variant
 CELLS = {"elman": "RNN", "gru": "GRU", "lstm": "LSTM"}
 
 
+def wait_without_spinning() -> None:
+    """Set how OpenMP waits: its threads would spin while the next one is timed.
+
+    Read when the OpenMP of torch starts, in this process or in one that it makes.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("KMP_BLOCKTIME", "0")
+
+
 def ready() -> tuple[Any, str]:
     """The module, and the kind of device that JAX runs on.
 
     Raises:
         Absent: not installed, or it cannot run there.
     """
-    # Read when the OpenMP of torch starts. Its threads would spin while the next one is timed.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("KMP_BLOCKTIME", "0")
+    wait_without_spinning()
     torch = needed("torch")
     torch.set_num_threads(threads())
     return torch, _device(torch)
