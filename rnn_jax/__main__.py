@@ -71,7 +71,8 @@ def parser() -> argparse.ArgumentParser:
         "--adapt",
         type=float,
         metavar="RATE",
-        help="as well let it learn from each window after it is predicted, by SGD of this rate",
+        help="as well let it learn from each window after it is predicted, by SGD of this rate, "
+        "clipped as in training",
     )
 
     spectrum = commands.add_parser(

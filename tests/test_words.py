@@ -275,12 +275,13 @@ def speaker():
     return model, model.init(jax.random.key(1))
 
 
-def test_dynamic_evaluation_predicts_before_it_learns(speaker, rng):
+@pytest.mark.parametrize("clip", [0.0, 0.2])
+def test_dynamic_evaluation_predicts_before_it_learns(speaker, rng, clip):
     model, params = speaker
     tokens = rng.integers(0, 7, 12).astype(np.int32)
     inputs, targets = tokens[:-1], tokens[1:]
     kept = jax.tree.map(np.asarray, params)
-    found = evaluate_adapting(model, params, inputs, targets, 4, 0.5)
+    found = evaluate_adapting(model, params, inputs, targets, 4, 0.5, clip)
     assert found.tokens == 11
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), kept, params))
 
@@ -293,7 +294,10 @@ def test_dynamic_evaluation_predicts_before_it_learns(speaker, rng):
         xs, ys = (jnp.asarray(part[at : at + 4]) for part in (inputs, targets))
         value, gradient = loss(params, carry, xs, ys)
         carry, _ = rnn.unroll(model, params, xs, carry)
-        params = jax.tree.map(lambda p, g: p - 0.5 * g, params, gradient)
+        norm = sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(gradient)) ** 0.5
+        assert norm > 0.2  # or there would be nothing to clip
+        rate = 0.5 * clip / norm if clip else 0.5
+        params = jax.tree.map(lambda p, g, rate=rate: p - rate * g, params, gradient)
         total += float(value) * len(xs)
     assert found.loss == pytest.approx(total / 11, rel=1e-5)
 

@@ -80,7 +80,11 @@ def evaluate_run(folder: str, split: str, step: int | None, adapt: float | None)
     )
     print(f"loss {found.loss:.6f} nats, {found.bits:.6f} bits per token")
     if adapt is not None:
-        found = evaluate_adapting(learner.model, loaded.params, *pairs, config.window, adapt)
+        found = evaluate_adapting(
+            learner.model, loaded.params, *pairs, config.window, adapt, config.clip
+        )
+        if not math.isfinite(found.loss):
+            raise RunError(f"with --adapt {adapt} the loss is {found.loss}: try a smaller one")
         print(
             f"with dynamic evaluation, --adapt {adapt}: {split} perplexity {found.perplexity:.4f} "
             f"over the same {found.tokens} tokens, loss {found.loss:.6f} nats"

@@ -80,14 +80,18 @@ def evaluate_adapting(
     targets: np.ndarray,
     window: int,
     rate: float,
+    clip: float = 0.0,
 ) -> Evaluation:
     """The same by dynamic evaluation: each window is predicted, and then learned from.
 
     One step of SGD of `rate` on the mean loss of each window of `window` tokens, from `params`,
-    which stay what they are. Sources: Mikolov et al., Interspeech 2010; Krause et al., Dynamic
-    evaluation of neural sequence models, ICML 2018.
+    which stay what they are; a gradient longer than `clip` is clipped to it, if that is not 0: from
+    a single stream, some are long. Sources: Mikolov et al., Interspeech 2010; Krause et al.,
+    Dynamic evaluation of neural sequence models, ICML 2018.
     """
-    trainer = rnn.truncated_bptt(model, cross_entropy, optax.sgd(rate), window=window)
+    clipped = optax.clip_by_global_norm(clip) if clip else optax.identity()
+    optimizer = optax.chain(clipped, optax.sgd(rate))
+    trainer = rnn.truncated_bptt(model, cross_entropy, optimizer, window=window)
     update = jax.jit(trainer.update, donate_argnums=0)
     state = trainer.init(jax.tree.map(jnp.copy, params), ())
     total = 0.0
