@@ -17,8 +17,9 @@ def keep_memory() -> bool:
 
         rnn.keep_memory()
 
-    It holds for the whole process, which from then on stays as large as it was at its largest.
-    `python -m rnn_jax` does so. Cost: none. Source: `mallopt(3)`.
+    A thread that has ended may leave its heap to a later one, which then still asks the system
+    for what is larger than 64 MiB. All of it holds for the whole process, which stays as large as
+    it was at its largest. `python -m rnn_jax` does so. Cost: none. Source: `mallopt(3)`.
 
     Returns:
       Whether it was done: False where the C library is not glibc, such as on macOS and Windows.
