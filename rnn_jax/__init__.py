@@ -28,6 +28,7 @@ from rnn_jax.combinators.learned_carry import (
 from rnn_jax.combinators.residual import Residual, ResidualLayer, residual
 from rnn_jax.combinators.stack import LayerStack, Stack, stack
 from rnn_jax.combinators.tied import Tied, TiedParams, tied
+from rnn_jax.combinators.time_scales import TimeScales, TimeScalesParams, time_scales
 from rnn_jax.combinators.variational import Variational, variational
 from rnn_jax.combinators.zoneout import Leaky, Zoneout, leaky, zoneout
 from rnn_jax.errors import ArgumentError, DtypeError, RNNError, ShapeError, StructureError
@@ -112,6 +113,8 @@ __all__ = [
     "StructureError",
     "Tied",
     "TiedParams",
+    "TimeScales",
+    "TimeScalesParams",
     "TrainState",
     "TruncatedBPTT",
     "Variational",
@@ -132,6 +135,7 @@ __all__ = [
     "stream",
     "tasks",
     "tied",
+    "time_scales",
     "truncated_bptt",
     "unroll",
     "variational",

@@ -114,7 +114,6 @@ def truncated_bptt(
         _check_length(xs, window)
         fresh = state.position == 0
         batch_shape = xs.shape[1 : xs.ndim - len(layer.input.shape)]
-        counted = fresh | (jnp.arange(window) >= window - stride)
 
         def mean_loss(params: Params) -> tuple[jax.Array, Carry]:
             # Chosen here, so that the gradient reaches an initial carry that is learned.
@@ -144,7 +143,10 @@ def truncated_bptt(
                 ys = jnp.concatenate([ys, rest])
             losses = loss(ys, targets)
             _check_losses(losses, window)
-            counts = counted.reshape(window, *[1] * (losses.ndim - 1))
+            if stride == window and mask is None:
+                return jnp.mean(losses), carry
+            new = fresh | (jnp.arange(window) >= window - stride)
+            counts = new.reshape(window, *[1] * (losses.ndim - 1))
             counts = jnp.broadcast_to(counts if mask is None else counts & mask, losses.shape)
             # A window in which nothing happens has a loss of 0, not 0/0.
             total = jnp.maximum(1, jnp.sum(counts)).astype(losses.dtype)

@@ -54,7 +54,7 @@ class Case(NamedTuple):
 VOCABULARY = 5
 
 elman, gru, lstm = map(reference.loop, (reference.elman(np.tanh), reference.gru, reference.lstm))
-dense, embedding = map(reference.loop, (reference.dense, reference.embedding))
+dense, embedding = map(reference.loop, (reference.dense, reference.embedding()))
 peephole = reference.loop(reference.peephole_lstm)
 RATES = rnn.LSTMCarry(h=0.2, c=0.5)
 
@@ -101,14 +101,19 @@ CASES = [
     ),
     Case(
         "tied",
-        lambda: rnn.tied(rnn.Embedding(VOCABULARY, 2), rnn.GRU(2, 2)),
-        reference.tied(embedding, gru),
+        lambda: rnn.tied(rnn.Embedding(VOCABULARY, 2, scale=3.0), rnn.GRU(2, 2)),
+        reference.tied(reference.loop(reference.embedding(3.0)), gru),
     ),
     Case("residual", lambda: rnn.residual(rnn.GRU(3, 3)), reference.residual(gru)),
     Case(
         "leaky",
         lambda: rnn.leaky(rnn.LSTM(2, 3), RATES),
         reference.loop(reference.leaky(reference.lstm, RATES._asdict(), "h")),
+    ),
+    Case(
+        "time-scales",
+        lambda: rnn.time_scales(rnn.LSTM(2, 3), 0.5, 9.0),
+        reference.loop(reference.time_scales(reference.lstm, "h")),
     ),
     Case(
         "learned-carry", lambda: rnn.learned_carry(rnn.Elman(2, 3)), reference.learned_carry(elman)

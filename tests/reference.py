@@ -117,6 +117,14 @@ def leaky(step, rates, emitted):
     return leaking
 
 
+def time_scales(step, emitted):
+    def leaking(params, carry, x):
+        rates = {name: sigmoid(k) for name, k in params["keep"].items()}
+        return leaky(step, rates, emitted)(params["layer"], carry, x)
+
+    return leaking
+
+
 def sigmoid(x):
     return 1.0 / (1.0 + np.exp(-x))
 
@@ -236,8 +244,8 @@ def reset_before_gru(p, carry, x):
     return {"h": h}, h
 
 
-def embedding(p, carry, x):
-    return carry, p["w"][x]
+def embedding(scale=1.0):
+    return lambda p, carry, x: (carry, scale * p["w"][x])
 
 
 def dense(p, carry, x):

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "noise": BASE,
     "cells": [*BASE, *SHARED],
     "layers": [*BASE, "gates", "noise"],
-    "combinators": [*LOOPS, "noise", "layers"],
+    "combinators": [*LOOPS, "precision", "noise", "layers"],
     "checks": [*BASE, "noise"],
     "unroll": [*LOOPS, "checks"],
     "streaming": [*LOOPS, "checks", "unroll"],

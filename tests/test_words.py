@@ -164,7 +164,7 @@ def steps_of(config, gradients, start):
 
 def test_sgd_clips_decays_and_averages(rng):
     config = Config(optimizer="sgd", learning_rate=0.5, clip=1.0, weight_decay=0.1, average=0.8)
-    gradients, w = rng.normal(size=(5, 3)), np.ones(3)
+    gradients, w = rng.normal(size=(5, 3, 1)), np.ones((3, 1))
     found, state = steps_of(config, gradients, w)
     total = weight = 0.0
     for gradient, after in zip(gradients, found, strict=True):
@@ -228,7 +228,7 @@ def test_the_blocks_of_a_softmax_are_those_of_the_plain_one(rng, monkeypatch, ro
     [
         {"cell": "lstm", "embedding": 4},
         {"cell": "lstm", "embedding": 4, "tied": True},
-        {"cell": "elman", "embedding": 3, "tied": True, "leak": 0.3},
+        {"cell": "elman", "embedding": 3, "tied": True, "time_scales": 9.0},
     ],
 )
 def test_a_scored_model_costs_what_its_logits_say(rng, settings):
@@ -255,15 +255,26 @@ def test_a_scored_model_costs_what_its_logits_say(rng, settings):
     assert_close(found, expected, 1e-12)
 
 
-def test_leaky_units_keep_a_part_of_their_state():
+def test_units_of_many_time_scales_keep_as_much_as_these_say():
     leaky, plain = (
-        language_model(Config(cell="elman", hidden=4, embedding=4, leak=leak), 6).layers[1]
-        for leak in (0.25, 0.0)
+        language_model(Config(cell="elman", hidden=3, embedding=4, time_scales=scales), 6).layers[1]
+        for scales in (30.0, 0.0)
     )
-    params = plain.init(jax.random.key(0), jnp.float64)
-    x, carry = jnp.ones(4), rnn.ElmanCarry(jnp.full(4, 0.5))
-    (found, _), (new, _) = (rnn.step(cell, params, carry, x) for cell in (leaky, plain))
-    assert_close(found.h, 0.25 * carry.h + 0.75 * new.h, 1e-12)
+    params = leaky.init(jax.random.key(0), jnp.float64)
+    x, carry = jnp.ones(4), rnn.ElmanCarry(jnp.full(3, 0.5))
+    found, _ = rnn.step(leaky, params, carry, x)
+    new, _ = rnn.step(plain, params.layer, carry, x)
+    keep = np.exp(-1 / np.array([0.3, 3.0, 30.0]))
+    assert_close(found.h, keep * carry.h + (1 - keep) * new.h, 1e-12)
+    short = language_model(Config(cell="elman", hidden=3, embedding=4, time_scales=0.1), 6)
+    assert short.layers[1].longest == short.layers[1].shortest == 0.1
+
+
+def test_weight_decay_is_of_matrices():
+    rule = optimizer(Config(weight_decay=0.5, optimizer="sgd", learning_rate=0.1), 1)
+    params = {"w": jnp.ones((2, 2)), "b": jnp.ones(2)}
+    updates, _ = rule.update(jax.tree.map(jnp.zeros_like, params), rule.init(params), params)
+    assert_close(updates, {"w": jnp.full((2, 2), -0.05), "b": jnp.zeros(2)}, 1e-7)
 
 
 # -- dynamic evaluation ----------------------------------------------------------------------------

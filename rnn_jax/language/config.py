@@ -65,8 +65,12 @@ class Config:
     cell: str = _setting("lstm", str, "the recurrent cell", choices=CELLS)
     hidden: int = _setting(256, int, "units of each recurrent layer", at_least=1, below=_WIDE)
     layers: int = _setting(1, int, "recurrent layers", at_least=1)
-    leak: float = _setting(
-        0.0, float, "part of the old state that stays at each step", at_least=0, below=1
+    time_scales: float = _setting(
+        0.0,
+        float,
+        "make the units leaky, each with a time scale that it learns: the longest, in steps, that "
+        "one starts with; 0: not leaky",
+        at_least=0,
     )
     embedding: int = _setting(64, int, "length of a token's vector", at_least=1, below=_WIDE)
     tied: bool = _setting(
@@ -101,7 +105,10 @@ class Config:
     )
     warmup: int = _setting(0, int, "updates in which the step size rises from 0", at_least=0)
     weight_decay: float = _setting(
-        0.0, float, "part of the weights, times the step size, that each update takes", at_least=0
+        0.0,
+        float,
+        "part of the weight matrices, times the step size, that each update takes",
+        at_least=0,
     )
     clip: float = _setting(1.0, float, "largest global norm of a gradient; 0: any", at_least=0)
     average: float = _setting(

@@ -116,6 +116,16 @@ def _check_length(config: Config, tokens: int, what: str) -> None:
         )
 
 
+def log_frequencies(ids: np.ndarray, size: int) -> np.ndarray:
+    """Log of how often each token of the vocabulary occurs, one time added, (size,) float32.
+
+    As the biases of its output they let a network begin with what counting single tokens knows,
+    which it otherwise learns in its first hundreds of updates.
+    """
+    counts = np.bincount(ids, minlength=size) + 1
+    return np.log(counts / counts.sum()).astype(np.float32)
+
+
 def streams(ids: np.ndarray, batch: int) -> tuple[np.ndarray, np.ndarray]:
     """Cut a text into `batch` contiguous streams that are read side by side.
 

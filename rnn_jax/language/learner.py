@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import rnn_jax as rnn
 from rnn_jax.language.checkpoints import Checkpoints
 from rnn_jax.language.config import Config
 from rnn_jax.language.errors import InputError
-from rnn_jax.language.model import Scored, language_model
+from rnn_jax.language.model import Scored, language_model, with_biases
 from rnn_jax.language.optimizer import averaged, optimizer
 from rnn_jax.language.run import Run
 
@@ -68,10 +69,10 @@ class Learner:
         decay = self.config.average
         return averaged(state.opt_state, decay) if decay else state.params
 
-    def start(self) -> State:
-        """The state before the first update."""
+    def start(self, biases: np.ndarray | None = None) -> State:
+        """The state before the first update; `biases` (V,) are those of the output, 0 if None."""
         # One compilation instead of one for every operation.
-        return jax.jit(self._start)()
+        return jax.jit(self._start)(biases)
 
     def like(self) -> Any:
         """The shapes and dtypes of a state."""
@@ -93,8 +94,10 @@ class Learner:
                 f"has {there / 2**30:,.0f}; make --hidden, --embedding or --layers smaller"
             )
 
-    def _start(self) -> State:
+    def _start(self, biases: jax.Array | None = None) -> State:
         params = self.model.init(jax.random.key(self.config.seed))
+        if biases is not None:
+            params = with_biases(params, biases)
         return State(self.trainer.init(params, (self.config.batch,)), params)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,8 @@ CELLS: dict[str, Callable[[int, int], rnn.SplitCell]] = {
     "gru": rnn.GRU,
     "mgu": rnn.MGU,
 }
+SHORTEST = 0.3
+"""The time scale in steps of the quickest leaky unit: at first it keeps 4% of its state."""
 # What scores the next token must start small. One object, for layers are compared by settings.
 _small = jax.nn.initializers.normal(0.1)
 
@@ -36,7 +39,8 @@ def language_model(config: Config, size: int) -> rnn.Cell:
     """
     body = _body(config)
     if config.tied:
-        embedding = rnn.Embedding(size, config.embedding, weight_init=_small)
+        # What is read is of unit size then: else an Elman network begins nearly linear.
+        embedding = rnn.Embedding(size, config.embedding, scale=10.0, weight_init=_small)
         return rnn.tied(embedding, rnn.stack(*body))
     return rnn.stack(rnn.Embedding(size, config.embedding), *body, rnn.Dense(config.hidden, size))
 
@@ -49,8 +53,8 @@ def _body(config: Config) -> list[rnn.Cell]:
         body.append(rnn.VariationalDropout(config.embedding, config.dropout_inputs))
     for inputs, hidden in itertools.pairwise(widths):
         cell = CELLS[config.cell](inputs, hidden)
-        if config.leak:
-            cell = rnn.leaky(cell, config.leak)
+        if config.time_scales:
+            cell = rnn.time_scales(cell, min(SHORTEST, config.time_scales), config.time_scales)
         if config.dropout_state:
             cell = rnn.variational(cell, inputs=0.0, state=config.dropout_state)
         body.append(cell)
@@ -59,6 +63,13 @@ def _body(config: Config) -> list[rnn.Cell]:
     if config.tied and config.hidden != config.embedding:
         body.append(rnn.Dense(config.hidden, config.embedding))
     return body
+
+
+def with_biases(params: Any, b: jax.Array) -> Any:
+    """The params of a language model with b (size,) as the biases of its output."""
+    if isinstance(params, rnn.TiedParams):
+        return params._replace(b=b)
+    return (*params[:-1], params[-1]._replace(b=b))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,8 +91,13 @@ class Scored(Wrapper):
         """The model up to its output, then what each row costs."""
         tokens, targets = xs[..., 0], xs[..., 1]
         if isinstance(self.layer, rnn.Tied):
-            table, b = params.layer[0].w, params.b
-            carry, hs = self.layer.layer.unroll(params.layer, tokens, carry, steps, method)
+            embedding, body = self.layer.layer.layers
+            vectors, table = look_up(embedding, params.layer[0], tokens)
+            b = params.b
+            inner, hs = body.unroll(
+                params.layer[1], steps.blank(vectors), carry[1], steps.member(1), method
+            )
+            carry = (carry[0], inner)
         else:
             below = rnn.Stack(self.layer.layers[:-1])
             table, b = params[-1].w.T, params[-1].b
@@ -90,6 +106,35 @@ class Scored(Wrapper):
         rows = hs.reshape(-1, hs.shape[-1])
         losses = linear_cross_entropy(rows, table, b, targets.ravel())
         return carry, steps.blank(losses.reshape(targets.shape))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def look_up(
+    embedding: rnn.Embedding, params: Any, tokens: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The vectors of tokens, and the table that they are from for who reads all of it as well.
+
+    The gradient of the vectors is added to that of the table in its place, where JAX would make a
+    second table of it, zeros but for these rows, and then the sum of both. Reverse mode only.
+    """
+    return embedding.project(params, tokens), params.w
+
+
+def _look_up(
+    embedding: rnn.Embedding, params: Any, tokens: jax.Array
+) -> tuple[tuple[jax.Array, jax.Array], Any]:
+    return look_up(embedding, params, tokens), (params, tokens)
+
+
+def _add_to_table(embedding: rnn.Embedding, kept: Any, cotangents: Any) -> tuple[Any, None]:
+    params, tokens = kept
+    d_vectors, d_table = cotangents
+    rows = d_table.at[tokens]
+    summed = rows.add(embedding.scale * d_vectors, mode="drop", wrap_negative_indices=False)
+    return params._replace(w=summed), None
+
+
+look_up.defvjp(_look_up, _add_to_table)
 
 
 def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:

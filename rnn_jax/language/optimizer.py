@@ -25,12 +25,19 @@ def optimizer(config: Config, updates: int) -> optax.GradientTransformation:
     parts = [
         *([optax.clip_by_global_norm(config.clip)] if config.clip else []),
         *([optax.scale_by_adam()] if config.optimizer == "adam" else []),
-        *([optax.add_decayed_weights(config.weight_decay)] if config.weight_decay else []),
+        *([decay(config.weight_decay)] if config.weight_decay else []),
         optax.scale_by_learning_rate(schedule(config, updates)),
         *([scale_by_halvings()] if config.schedule == "halving" else []),
         *([average(config.average)] if config.average else []),
     ]
     return optax.chain(*parts)
+
+
+def decay(rate: float) -> optax.GradientTransformation:
+    """Decoupled weight decay, of matrices alone: a bias or a time scale of 0 is no simpler."""
+    return optax.add_decayed_weights(
+        rate, mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params)
+    )
 
 
 def schedule(config: Config, updates: int) -> optax.Schedule:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-BLOCK = 16 * 2**20
+BLOCK = 32 * 2**20
 """Bytes of logits that are there at once."""
 
 
@@ -47,16 +47,17 @@ def linear_cross_entropy(
 def _forward(
     hs: jax.Array, table: jax.Array, b: jax.Array, targets: jax.Array
 ) -> tuple[jax.Array, Any]:
-    losses, gradients = _losses_and_gradients(hs, table, b, targets, jnp.ones_like(hs[:, 0]))
+    losses, gradients = _losses_and_gradients(hs, table, b, targets, _as_in_a_mean(hs))
     return losses, (gradients, hs, table, b, targets)
 
 
 def _backward(kept: Any, weights: jax.Array) -> tuple[Any, ...]:
     gradients, hs, table, b, targets = kept
-    one = weights[0]
+    # Of a mean this is 1, which the compiler finds out: then nothing is left of all this.
+    factor = weights[0] / _as_in_a_mean(hs)[0]
     found = jax.lax.cond(
-        (weights == one).all(),
-        lambda: jax.tree.map(lambda g: one * g, gradients),
+        (weights == weights[0]).all(),
+        lambda: jax.tree.map(lambda g: factor * g, gradients),
         lambda: _losses_and_gradients(hs, table, b, targets, weights)[1],
     )
     return (*found, None)
@@ -65,28 +66,19 @@ def _backward(kept: Any, weights: jax.Array) -> tuple[Any, ...]:
 linear_cross_entropy.defvjp(_forward, _backward)
 
 
+def _as_in_a_mean(hs: jax.Array) -> jax.Array:
+    """What each row counts in the mean of all."""
+    return jnp.full_like(hs[:, 0], 1 / len(hs))
+
+
 def _losses_and_gradients(
     hs: jax.Array, table: jax.Array, b: jax.Array, targets: jax.Array, weights: jax.Array
 ) -> tuple[jax.Array, _Gradients]:
     """The loss of each row, and the gradients of their weighted sum."""
-
-    def block(sums: tuple[jax.Array, jax.Array], rows: Any) -> tuple[Any, Any]:
-        d_table, d_b = sums
-        hs, targets, weights = rows
-        logits = hs @ table.T + b
-        top = logits.max(-1, keepdims=True)
-        unnormalized = jnp.exp(logits - top)
-        total = unnormalized.sum(-1, keepdims=True)
-        right = jnp.take_along_axis(logits, targets[:, None], -1)
-        losses = (jnp.log(total) + top - right)[:, 0]
-        tokens = jax.lax.broadcasted_iota(targets.dtype, logits.shape, 1)
-        hit = (tokens == targets[:, None]).astype(logits.dtype)
-        d_logits = (unnormalized / total - hit) * weights[:, None]
-        sums = d_table + d_logits.T @ hs, d_b + d_logits.sum(0)
-        return sums, (losses, d_logits @ table)
-
     rows = len(hs)
     blocks = max(1, -(-rows * len(b) * hs.dtype.itemsize // BLOCK))
+    if blocks == 1:
+        return _block(hs, table, b, targets, weights)
     size = -(-rows // blocks)
 
     def in_blocks(x: jax.Array) -> jax.Array:
@@ -94,9 +86,37 @@ def _losses_and_gradients(
         padded = jnp.pad(x, [(0, blocks * size - rows), *[(0, 0)] * (x.ndim - 1)])
         return padded.reshape(blocks, size, *x.shape[1:])
 
+    def add(sums: Any, block: Any) -> tuple[Any, Any]:
+        hs, targets, weights = block
+        losses, gradients = _block(hs, table, b, targets, weights)
+        sums = jax.tree.map(jnp.add, sums, (gradients.table, gradients.b))
+        return sums, (losses, gradients.hs)
+
     zeros = jnp.zeros_like(table), jnp.zeros_like(b)
     (d_table, d_b), (losses, d_hs) = jax.lax.scan(
-        block, zeros, jax.tree.map(in_blocks, (hs, targets, weights))
+        add, zeros, jax.tree.map(in_blocks, (hs, targets, weights))
     )
     d_hs = d_hs.reshape(-1, hs.shape[-1])[:rows]
     return losses.reshape(-1)[:rows], _Gradients(d_hs, d_table, d_b)
+
+
+def _block(
+    hs: jax.Array, table: jax.Array, b: jax.Array, targets: jax.Array, weights: jax.Array
+) -> tuple[jax.Array, _Gradients]:
+    """The same, of rows whose logits are all there at once.
+
+    The cotangent of the logits is `weights (softmax - hit)`, with `hit` 1 at the target. It is
+    never made: what scales a row is applied to the state, before or after a matmul, and `hit`
+    picks a row of the table, or adds to one. So one pass makes `exp(logits)`, and the matmuls read
+    that.
+    """
+    logits = hs @ table.T + b
+    top = logits.max(-1)
+    right = jnp.take_along_axis(logits, targets[:, None], -1)[:, 0]
+    unnormalized = jnp.exp(logits - top[:, None])
+    total = unnormalized.sum(-1)
+    scale, weight = (weights / total)[:, None], weights[:, None]
+    d_hs = scale * (unnormalized @ table) - weight * table[targets]
+    d_table = (unnormalized.T @ (scale * hs)).at[targets].add(-weight * hs)
+    d_b = (scale[:, 0] @ unnormalized).at[targets].add(-weights)
+    return jnp.log(total) + top - right, _Gradients(d_hs, d_table, d_b)

@@ -13,7 +13,7 @@ import rnn_jax as rnn
 from rnn_jax.language.baselines import Baselines
 from rnn_jax.language.checkpoints import Checkpoints, Progress, reason
 from rnn_jax.language.config import Config
-from rnn_jax.language.corpus import Corpus, streams
+from rnn_jax.language.corpus import Corpus, log_frequencies, streams
 from rnn_jax.language.display import Display
 from rnn_jax.language.errors import Interrupted, RunError
 from rnn_jax.language.evaluate import evaluate
@@ -84,6 +84,7 @@ class _Training:
         self.validation = corpus.split("validation")
         self.inputs, self.targets = streams(corpus.train, self.config.batch)
         self.updates_per_epoch = updates_per_epoch(self.config, len(self.inputs))
+        self.biases = log_frequencies(corpus.train, len(corpus.vocabulary))
         self.total = self.config.steps or self.config.epochs * self.updates_per_epoch
         self.learner = Learner(self.config, len(corpus.vocabulary), self.total)
         (self.state, self.best), progress = self._begin(from_step)
@@ -98,7 +99,7 @@ class _Training:
         steps = self.checkpoints.steps()
         if not steps and from_step is None:
             self.run.metrics.cut(0)
-            return self.learner.start(), Progress()
+            return self.learner.start(self.biases), Progress()
         step, like = choose_step(steps, from_step, self.run), self.learner.like()
         try:
             state, progress = self.checkpoints.restore(step, like)

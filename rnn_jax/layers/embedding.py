@@ -24,12 +24,13 @@ class EmbeddingParams(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Embedding(Memoryless):
-    """A table of vectors: `y_t = w[x_t]`.
+    """A table of vectors: `y_t = scale * w[x_t]`.
 
     Shapes: x `(*batch)` of an integer dtype, y `(*batch, features)`. Parameters:
     `vocabulary_size * features`. A token outside `[0, vocabulary_size)` gives NaN, for under jit
     nothing can be raised and the nearest row would be a silent lie. Source: Bengio et al., A
-    neural probabilistic language model, JMLR 3, 2003.
+    neural probabilistic language model, JMLR 3, 2003; the scale: Vaswani et al., Attention is all
+    you need, NeurIPS 2017, section 3.4.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> layer = rnn.Embedding(vocabulary_size=10, features=4)
@@ -45,6 +46,8 @@ class Embedding(Memoryless):
     """How long a token's vector is."""
     weight_init: Initializer = dataclasses.field(default=standard_normal, repr=False)
     """Draws `w`."""
+    scale: float = 1.0
+    """Of what is read: large where the table is the output's too (`tied`), and so starts small."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that make no table."""
@@ -61,4 +64,5 @@ class Embedding(Memoryless):
 
     def project(self, params: EmbeddingParams, xs: jax.Array) -> jax.Array:
         """Look up."""
-        return params.w.at[xs].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+        rows = params.w.at[xs]
+        return self.scale * rows.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
