@@ -1,14 +1,14 @@
 """`python -m benchmarks.language`: training a language model, in tokens a second, three ways."""
 
 import argparse
-import multiprocessing
-from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from tqdm import tqdm
 
 import rnn_jax as rnn
+from benchmarks.apart import Apart
 from benchmarks.competitors.absent import Absent
 from benchmarks.competitors.torch import wait_without_spinning
 from benchmarks.language_models import Task, Update, nnx, ours, pytorch
@@ -19,9 +19,16 @@ from benchmarks.timing import interleaved, quartiles
 CELLS = ["elman", "gru", "lstm"]
 OURS = "rnn_jax"
 WAYS = {OURS: ours, "flax.nnx": nnx, "torch": pytorch}
-KINDS = AS_IT_IS, KEPT = "memory as it is", "memory kept"
-"""Whether `rnn_jax.keep_memory()` came first, as in `python -m rnn_jax`. It is for the process, and
-for good, so each has a process to itself, with all the ways in it."""
+AS_RUN = "each as it is run"
+"""`rnn_jax.keep_memory()` comes first in the process of rnn_jax, as in `python -m rnn_jax`."""
+KEPT = "memory kept"
+NOT_KEPT = "memory not kept"
+KEEPS: dict[str, Callable[[str], bool]] = {
+    AS_RUN: lambda name: name == OURS,
+    KEPT: lambda name: True,
+    NOT_KEPT: lambda name: False,
+}
+"""Who calls `rnn_jax.keep_memory()` before anything runs."""
 
 
 def main() -> None:
@@ -35,45 +42,46 @@ def main() -> None:
     options = parser.parse_args()
     wait_without_spinning()
     tasks = [Task(cell, options.hidden, options.words) for cell in options.cells]
-    settings = {}
-    for memory in (AS_IT_IS, KEPT):
-        print(memory)
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-            found = process.submit(measure_all, tasks, options.repetitions, memory)
-            settings[memory] = found.result()
+    settings = {
+        memory: {
+            task.cell: measure(task, options.repetitions, memory)
+            for task in tqdm(tasks, desc=memory)
+        }
+        for memory in KEEPS
+    }
     task = tasks[0]._replace(cell="")._asdict()
     print(write(options.output, with_machine(task=task, settings=settings), table))
 
 
-def measure_all(tasks: list[Task], repetitions: int, memory: str) -> dict:
-    """The rows of each cell, in one setting of the memory."""
-    if memory == KEPT and not rnn.keep_memory():
-        return {task.cell: {} for task in tasks}
-    return {task.cell: measure(task, repetitions) for task in tqdm(tasks)}
-
-
-def measure(task: Task, repetitions: int) -> dict:
+def measure(task: Task, repetitions: int, memory: str, apart: Callable = Apart) -> dict:
     """Tokens a second of each way, and its time over ours, paired by repetition."""
-    ways, absent = _ready(task)
-    seconds = interleaved(ways, repetitions)
-    rows: dict[str, dict] = {
+    ways, rows = {}, {}
+    with ExitStack() as running:
+        for name, build in WAYS.items():
+            try:
+                way = apart(begin, build, task, KEEPS[memory](name))
+            except Absent as error:
+                rows[name] = {"absent": str(error)}
+                continue
+            ways[name] = running.enter_context(closing(way))
+        seconds = interleaved(ways, repetitions)
+    found: dict[str, dict] = {
         name: {
             "tokens/s": quartiles(task.tokens / t),
             "ratio": quartiles(t / seconds[OURS]),
         }
         for name, t in seconds.items()
     }
-    return rows | {name: {"absent": reason} for name, reason in absent.items()}
+    return found | rows
 
 
-def _ready(task: Task) -> tuple[Mapping[str, Update], Mapping[str, str]]:
-    ways, absent = {}, {}
-    for name, build in WAYS.items():
-        try:
-            ways[name] = build(task)
-        except Absent as error:
-            absent[name] = str(error)
-    return ways, absent
+def begin(build: Callable[[Task], Update], task: Task, keep: bool) -> Update:
+    """What runs in the process of a way."""
+    if keep:
+        rnn.keep_memory()
+    update = build(task)
+    update()
+    return update
 
 
 def table(result: dict) -> str:
@@ -84,17 +92,21 @@ def table(result: dict) -> str:
         f"numbers a word, input and output tied, {task.batch} streams, windows of {task.window}",
         f"tokens, Adam; no dropout, float32. {about(result)}.",
         "",
-        "Tokens a second are medians with quartiles, over updates in turn with the others, each",
-        "waited for. A ratio is the median of the other's time over that of rnn_jax in the same",
-        "repetition, with its quartiles: above 1 the other is slower. *Memory kept*:",
-        "`rnn_jax.keep_memory()` came first, which holds for all the ways in the process.",
+        "Each way has a process of its own, of which one runs at a time. Tokens a second are",
+        "medians with quartiles, over updates in turn with the others, each waited for. A ratio is",
+        "the median of the other's time over that of rnn_jax in the same repetition, with its",
+        "quartiles: above 1 the other is slower.",
+        "",
+        f"*{AS_RUN}*: rnn_jax as by `python -m rnn_jax train`, which begins with",
+        "`rnn_jax.keep_memory()`; the others as their users write them. *Memory kept*: all the",
+        "processes begin with it, or none does.",
         "",
     ]
-    head = ["cell", "", *(f"{of}, {memory}" for memory in KINDS for of in ("tokens/s", "time"))]
+    head = ["cell", "", *(f"{of}, {memory}" for memory in KEEPS for of in ("tokens/s", "time"))]
     rows = []
-    for cell, ways in result["settings"][AS_IT_IS].items():
+    for cell, ways in result["settings"][AS_RUN].items():
         for name in ways:
-            found = [result["settings"][memory][cell].get(name, {}) for memory in KINDS]
+            found = [result["settings"][memory][cell].get(name, {}) for memory in KEEPS]
             rows.append([cell, name, *(text for row in found for text in _cells(row))])
     return "\n".join([*lines, *as_table(head, rows)]) + "\n"
 

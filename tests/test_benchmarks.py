@@ -2,8 +2,10 @@
 
 import contextlib
 import functools
+import itertools
 import json
 import math
+import os
 import re
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import jax
 import pytest
 
 from benchmarks import language, language_models, lengths, long, streaming, tables
+from benchmarks.apart import Apart
 from benchmarks.competitors.absent import Absent
 from benchmarks.report import RESULTS
 from benchmarks.timing import interleaved
@@ -82,19 +85,60 @@ def test_every_way_to_train_a_language_model_learns_the_same(cell):
 def test_language_models_are_timed_in_turns(monkeypatch):
     calls = []
 
-    def way(task):
-        return lambda: calls.append(task.cell)
+    class Way:
+        def __init__(self, begin, build, task, keeps):
+            del begin
+            self.update = build(task)
+            calls.append((task.cell, keeps))
+
+        def __call__(self):
+            self.update()
+
+        def close(self):
+            calls.append("closed")
 
     def absent(task):
         raise Absent("not installed")
 
+    def way(task):
+        return lambda: calls.append("update")
+
     monkeypatch.setattr(language, "WAYS", {"rnn_jax": way, "other": way, "torch": absent})
-    rows = language.measure_all([language_models.Task("gru")], 2, language.AS_IT_IS)
-    assert len(calls) == 2 * 3
+    rows = {}
+    for memory, keep in ((language.AS_RUN, [True, False]), (language.KEPT, [True, True])):
+        calls.clear()
+        rows = {"gru": language.measure(language_models.Task("gru"), 2, memory, Way)}
+        assert calls[:2] == [("gru", keeps) for keeps in keep]
+        assert calls[2:-2] == ["update"] * 2 * 3
+        assert calls[-2:] == ["closed"] * 2
     assert rows["gru"]["rnn_jax"]["ratio"] == (1, 1, 1)
     task = language_models.Task("")._asdict()
-    result = {"machine": {}, "task": task, "settings": {kind: rows for kind in language.KINDS}}
+    result = {"machine": {}, "task": task, "settings": dict.fromkeys(language.KEEPS, rows)}
     assert "| gru | torch | not installed | | not installed | |" in language.table(result)
+
+
+def test_a_step_can_have_a_process_of_its_own():
+    here = os.getpid()
+    with contextlib.closing(Apart(counting, here)) as step:
+        assert step.process.pid != here
+        step()
+        step()
+    assert step.process.exitcode == 0
+    with pytest.raises(Absent, match="not here"):
+        Apart(refusing, "not here")
+    with contextlib.closing(Apart(counting, here)) as step:
+        step.process.kill()
+        with pytest.raises((EOFError, OSError)):
+            step()
+
+
+def counting(other):
+    assert os.getpid() != other
+    return itertools.count().__next__
+
+
+def refusing(reason):
+    raise Absent(reason)
 
 
 TABLES = {

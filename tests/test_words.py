@@ -19,7 +19,7 @@ from rnn_jax.language.errors import InputError
 from rnn_jax.language.evaluate import evaluate, evaluate_adapting
 from rnn_jax.language.learner import Learner
 from rnn_jax.language.model import Scored, cross_entropy, language_model
-from rnn_jax.language.optimizer import after_validation, averaged, optimizer, schedule
+from rnn_jax.language.optimizer import after_validation, averaged, clip, optimizer, schedule
 from rnn_jax.language.spectrum.names import by_layer
 from rnn_jax.language.train import _Training, offset, updates_per_epoch
 from tests.cases import assert_close
@@ -199,11 +199,13 @@ def test_the_rate_is_halved_from_the_first_stall_on():
 # -- the softmax -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rows_at_once", [1, 3, 7, 100])
-def test_the_blocks_of_a_softmax_are_those_of_the_plain_one(rng, monkeypatch, rows_at_once):
+@pytest.mark.parametrize(("rows_at_once", "spread"), [(1, 1), (3, 1), (7, 1), (100, 1), (3, 50)])
+def test_the_blocks_of_a_softmax_are_those_of_the_plain_one(rng, monkeypatch, rows_at_once, spread):
     rows, hidden, size = 7, 3, 5
     monkeypatch.setattr(softmax, "BLOCK", rows_at_once * size * 8)
     hs, table, b = (jnp.asarray(rng.normal(size=s)) for s in ((rows, hidden), (size, hidden), size))
+    b = b * spread
+    assert (np.ptp(b) < softmax.CLOSE) == (spread == 1)
     targets = jnp.asarray(rng.integers(0, size, rows))
     weights = jnp.asarray(rng.normal(size=rows))
 
@@ -268,6 +270,16 @@ def test_units_of_many_time_scales_keep_as_much_as_these_say():
     assert_close(found.h, keep * carry.h + (1 - keep) * new.h, 1e-12)
     short = language_model(Config(cell="elman", hidden=3, embedding=4, time_scales=0.1), 6)
     assert short.layers[1].longest == short.layers[1].shortest == 0.1
+
+
+def test_clipping_is_that_of_optax(rng):
+    updates = {"w": jnp.asarray(rng.normal(size=(3, 2))), "b": jnp.asarray(rng.normal(size=3))}
+    for largest in (0.1, 100.0):
+        ours, theirs = clip(largest), optax.clip_by_global_norm(largest)
+        found, expected = (rule.update(updates, rule.init(updates))[0] for rule in (ours, theirs))
+        assert_close(found, expected, 1e-12)
+    zeros = jax.tree.map(jnp.zeros_like, updates)
+    assert_close(clip(1.0).update(zeros, clip(1.0).init(zeros))[0], zeros)
 
 
 def test_weight_decay_is_of_matrices():

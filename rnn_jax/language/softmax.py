@@ -16,6 +16,9 @@ import jax.numpy as jnp
 BLOCK = 32 * 2**20
 """Bytes of logits that are there at once."""
 
+CLOSE = 30.0
+"""In nats. So much less in the exponent costs no digit of what counts, even in float32."""
+
 
 class _Gradients(NamedTuple):
     hs: jax.Array
@@ -110,13 +113,26 @@ def _block(
     picks a row of the table, or adds to one. So one pass makes `exp(logits)`, and the matmuls read
     that.
     """
-    logits = hs @ table.T + b
-    top = logits.max(-1)
-    right = jnp.take_along_axis(logits, targets[:, None], -1)[:, 0]
-    unnormalized = jnp.exp(logits - top[:, None])
+    scores = hs @ table.T
+    top = _top(scores, b)
+    right = jnp.take_along_axis(scores, targets[:, None], -1)[:, 0] + b[targets]
+    unnormalized = jnp.exp(scores + b - top[:, None])
     total = unnormalized.sum(-1)
     scale, weight = (weights / total)[:, None], weights[:, None]
     d_hs = scale * (unnormalized @ table) - weight * table[targets]
     d_table = (unnormalized.T @ (scale * hs)).at[targets].add(-weight * hs)
     d_b = (scale[:, 0] @ unnormalized).at[targets].add(-weights)
     return jnp.log(total) + top - right, _Gradients(d_hs, d_table, d_b)
+
+
+def _top(scores: jax.Array, b: jax.Array) -> jax.Array:
+    """What to take from the logits of each row before exp: their largest, or little more.
+
+    Where the biases lie close together, the largest score and the largest bias will do, and no
+    pass over all logits has to add one to the other before it.
+    """
+    return jax.lax.cond(
+        b.max() - b.min() < CLOSE,
+        lambda: scores.max(-1) + b.max(),
+        lambda: (scores + b).max(-1),
+    )
