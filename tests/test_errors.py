@@ -181,6 +181,21 @@ MISTAKES = {
         rnn.ArgumentError,
         r"layer 1, Embedding.*reads \(\) of integer.*emits \(5,\) of float32",
     ),
+    "an embedding of no scale": (
+        lambda: rnn.Embedding(5, 2, scale=float("nan")),
+        rnn.ArgumentError,
+        "Embedding: scale must be a finite number, got nan",
+    ),
+    "time scales upside down": (
+        lambda: rnn.time_scales(CELL, 9, 3.0),
+        rnn.ArgumentError,
+        r"0 < shortest <= longest must hold.*got shortest=9 and longest=3\.0",
+    ),
+    "time scales of a cell that does not split": (
+        lambda: rnn.time_scales(MODEL, 1, 3),
+        rnn.ArgumentError,
+        r"time_scales: the cell is Stack\(.*not a rnn_jax.SplitCell",
+    ),
     "chunk of nothing": (
         lambda: rnn.BPTT(chunk=0),
         rnn.ArgumentError,

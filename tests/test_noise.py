@@ -21,6 +21,13 @@ MODELS = [
     Case("zoneout-lstm", lambda: rnn.zoneout(rnn.LSTM(2, 3), RATES), None),
     Case("zoneout-elman", lambda: rnn.zoneout(rnn.Elman(2, 3), 0.5), None),
     Case(
+        "time-scales",
+        lambda: rnn.variational(
+            rnn.time_scales(rnn.zoneout(rnn.Elman(2, 3), 0.5), 0.5, 9.0), 0.3, 0.4
+        ),
+        None,
+    ),
+    Case(
         "all",
         lambda: rnn.stack(
             rnn.Dropout(2, 0.4),

@@ -14,7 +14,7 @@ import rnn_jax as rnn
 from rnn_jax.__main__ import main
 from rnn_jax.language import commands, softmax
 from rnn_jax.language.config import Config
-from rnn_jax.language.corpus import load, load_test
+from rnn_jax.language.corpus import load, load_test, log_frequencies
 from rnn_jax.language.errors import InputError
 from rnn_jax.language.evaluate import evaluate, evaluate_adapting
 from rnn_jax.language.learner import Learner
@@ -270,6 +270,14 @@ def test_units_of_many_time_scales_keep_as_much_as_these_say():
     assert_close(found.h, keep * carry.h + (1 - keep) * new.h, 1e-12)
     short = language_model(Config(cell="elman", hidden=3, embedding=4, time_scales=0.1), 6)
     assert short.layers[1].longest == short.layers[1].shortest == 0.1
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_network_begins_with_the_frequencies(tied):
+    biases = log_frequencies(np.array([0, 0, 2]), 4)
+    assert_close(np.exp(biases), np.array([3, 1, 2, 1]) / 7, 1e-6)
+    params = Learner(Config(tied=tied), 4).start(biases).train.params
+    assert_close(params.b if tied else params[-1].b, biases, 0)
 
 
 def test_clipping_is_that_of_optax(rng):

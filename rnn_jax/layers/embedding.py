@@ -1,6 +1,7 @@
 """A vector for each token."""
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from rnn_jax.cell import Input, positive
+from rnn_jax.errors import ArgumentError
 from rnn_jax.gates import Initializer
 from rnn_jax.layers.memoryless import Memoryless
 
@@ -37,7 +39,8 @@ class Embedding(Memoryless):
     >>> rnn.unroll(layer, layer.init(jax.random.key(0)), jnp.array([1, 9, 1]))[1].shape
     (3, 4)
 
-    Raises `ArgumentError` for a size that is not a positive integer.
+    Raises `ArgumentError` for a size that is not a positive integer, and a scale that is not a
+    finite number.
     """
 
     vocabulary_size: int
@@ -50,8 +53,10 @@ class Embedding(Memoryless):
     """Of what is read: large where the table is the output's too (`tied`), and so starts small."""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that make no table."""
+        """Refuse sizes that make no table, and a scale that is no number."""
         positive(vocabulary_size=self.vocabulary_size, features=self.features)
+        if not isinstance(self.scale, int | float) or not math.isfinite(self.scale):
+            raise ArgumentError(f"Embedding: scale must be a finite number, got {self.scale!r}.")
 
     @property
     def input(self) -> Input:

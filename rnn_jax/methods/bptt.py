@@ -57,8 +57,9 @@ class BPTT:
     chunk: int | None = None
     """How many steps are worked on at once; T need not be a multiple.
 
-    None takes as many as have a MiB of preactivations, but 16 at least and 256 at most: 64 for an
-    LSTM of 64 units at batch 16, 16 for one of 256 at batch 32.
+    None takes about as many as have a MiB of preactivations, but about 16 at least and 256 at most,
+    in parts that are as equal as T allows: 64 for an LSTM of 64 units at batch 16, 16 for one of
+    256 at batch 32, and 18 of 35 steps.
     """
     checkpoint: int | str | None = None
     """Which carries are kept for the gradient; the others are computed again from them.
@@ -107,7 +108,7 @@ class BPTT:
         self, cell: "SplitCell | _Whole", params: Params, carry: Carry, xs: Any
     ) -> tuple[Carry, jax.Array]:
         size = max(1, _bytes_of_a_step(cell, params, carry, xs))
-        plan = _Plan(self.chunk or min(MOST, max(FEWEST, CHUNK_BYTES // size)), self.store)
+        plan = _Plan(self.chunk or _equal_parts(_steps(xs), CHUNK_BYTES // size), self.store)
 
         def run(carry: Carry, xs: Any) -> tuple[Carry, jax.Array]:
             return _loop(cell, _emitted, plan, params, carry, xs)
@@ -281,6 +282,13 @@ def _scan_chunks(
         carry, tail = f(carry, jax.tree.map(lambda x: x[whole:], xs))
         ys = jax.tree.map(lambda y, t: jnp.concatenate([y, t]), ys, tail)
     return carry, ys
+
+
+def _equal_parts(steps: int, wanted: int) -> int:
+    """About as many steps as are wanted and as make sense, so that no short chunk is left over."""
+    wanted = min(MOST, max(FEWEST, wanted))
+    parts = max(1, round(steps / wanted))
+    return max(1, -(-steps // parts))
 
 
 def _bytes_of_a_step(cell: SplitCell | _Whole, params: Params, start: Carry, xs: Any) -> int:
