@@ -22,6 +22,7 @@ from rnn_jax.language.model import Scored, cross_entropy, language_model
 from rnn_jax.language.optimizer import after_validation, averaged, clip, optimizer, schedule
 from rnn_jax.language.spectrum.names import by_layer
 from rnn_jax.language.train import _Training, offset, updates_per_epoch
+from tests import hlo
 from tests.cases import assert_close
 
 ROOT = Path(__file__).parent.parent
@@ -255,6 +256,24 @@ def test_a_scored_model_costs_what_its_logits_say(rng, settings):
 
     found, expected = outcomes(params)
     assert_close(found, expected, 1e-12)
+
+
+def test_an_update_takes_three_matmuls_over_the_words_and_makes_no_third_array_of_logits():
+    words, batch, window, hidden = 3_000, 6, 10, 16
+    config = Config(
+        cell="elman", hidden=hidden, embedding=hidden, tied=True, batch=batch, window=window
+    )
+    learner = Learner(config, words)
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        state = jax.eval_shape(lambda: learner.start().train)
+        ids = jax.ShapeDtypeStruct((window, batch), jnp.int32)
+        program = hlo.compiled(learner.update, state, ids, ids, 0)
+    rows = window * batch
+    counts = hlo.matmuls(program)
+    of_words = {shape: times for shape, times in counts.items() if words in shape}
+    # The third is the gradient of the states; the one row is the gradient of the biases.
+    assert of_words == {(rows, words): 1, (words, hidden): 1, (1, words): 1}
+    assert hlo.temporaries(program) < 2.1 * rows * words * 4
 
 
 def test_units_of_many_time_scales_keep_as_much_as_these_say():
