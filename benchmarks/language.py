@@ -11,20 +11,22 @@ import rnn_jax as rnn
 from benchmarks.apart import Apart
 from benchmarks.competitors.absent import Absent
 from benchmarks.competitors.torch import wait_without_spinning
-from benchmarks.language_models import Task, Update, nnx, ours, pytorch
+from benchmarks.language_models import Task, Update, nnx, ours, pytorch, softmax
 from benchmarks.report import RESULTS, about, spread, with_machine, write
 from benchmarks.report import table as as_table
 from benchmarks.timing import interleaved, quartiles
 
 CELLS = ["elman", "gru", "lstm"]
 OURS = "rnn_jax"
+PART = "rnn_jax, the softmax alone"
 WAYS = {OURS: ours, "flax.nnx": nnx, "torch": pytorch}
+TIMED = WAYS | {PART: softmax}
 AS_RUN = "each as it is run"
 """`rnn_jax.keep_memory()` comes first in the process of rnn_jax, as in `python -m rnn_jax`."""
 KEPT = "memory kept"
 NOT_KEPT = "memory not kept"
 KEEPS: dict[str, Callable[[str], bool]] = {
-    AS_RUN: lambda name: name == OURS,
+    AS_RUN: lambda name: name in (OURS, PART),
     KEPT: lambda name: True,
     NOT_KEPT: lambda name: False,
 }
@@ -57,7 +59,7 @@ def measure(task: Task, repetitions: int, memory: str, apart: Callable = Apart) 
     """Tokens a second of each way, and its time over ours, paired by repetition."""
     ways, rows = {}, {}
     with ExitStack() as running:
-        for name, build in WAYS.items():
+        for name, build in TIMED.items():
             try:
                 way = apart(begin, build, task, KEEPS[memory](name))
             except Absent as error:
@@ -95,27 +97,32 @@ def table(result: dict) -> str:
         "Each way has a process of its own, of which one runs at a time. Tokens a second are",
         "medians with quartiles, over updates in turn with the others, each waited for. A ratio is",
         "the median of the other's time over that of rnn_jax in the same repetition, with its",
-        "quartiles: above 1 the other is slower.",
+        "quartiles: above 1 the other is slower. *The softmax alone* is the loss over all words,",
+        "given the states, and its gradients: the part of an update that its ratio says.",
         "",
         f"*{AS_RUN}*: rnn_jax as by `python -m rnn_jax train`, which begins with",
         "`rnn_jax.keep_memory()`; the others as their users write them. *Memory kept*: all the",
         "processes begin with it, or none does.",
         "",
     ]
-    head = ["cell", "", *(f"{of}, {memory}" for memory in KEEPS for of in ("tokens/s", "time"))]
+    head = ["cell", "", f"tokens/s, {AS_RUN}", *(f"time, {memory}" for memory in KEEPS)]
     rows = []
     for cell, ways in result["settings"][AS_RUN].items():
-        for name in ways:
-            found = [result["settings"][memory][cell].get(name, {}) for memory in KEEPS]
-            rows.append([cell, name, *(text for row in found for text in _cells(row))])
+        for name, found in ways.items():
+            times = [_time(result["settings"][memory][cell][name]) for memory in KEEPS]
+            rows.append([cell, name, _rate(found), *times])
     return "\n".join([*lines, *as_table(head, rows)]) + "\n"
 
 
-def _cells(row: dict) -> tuple[str, str]:
-    if "tokens/s" not in row:
-        return row.get("absent", ""), ""
+def _rate(row: dict) -> str:
+    if "absent" in row:
+        return row["absent"]
     low, middle, high = row["tokens/s"]
-    return f"{middle:,.0f} ({low:,.0f} to {high:,.0f})", spread(row["ratio"], unit="x")
+    return f"{middle:,.0f} ({low:,.0f} to {high:,.0f})"
+
+
+def _time(row: dict) -> str:
+    return "" if "absent" in row else spread(row["ratio"], unit="x")
 
 
 if __name__ == "__main__":
