@@ -1,29 +1,24 @@
 """What word models of a text that is split already need, each thing by itself."""
 
 import json
-import math
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 import rnn_jax as rnn
 from rnn_jax.__main__ import main
-from rnn_jax.language import commands, softmax
+from rnn_jax.language import commands
 from rnn_jax.language.config import Config
-from rnn_jax.language.corpus import load, load_test, log_frequencies
+from rnn_jax.language.corpus import load, load_test
 from rnn_jax.language.errors import InputError
 from rnn_jax.language.evaluate import evaluate, evaluate_adapting
 from rnn_jax.language.learner import Learner
-from rnn_jax.language.model import Scored, cross_entropy, language_model
-from rnn_jax.language.optimizer import after_validation, averaged, clip, optimizer, schedule
+from rnn_jax.language.model import cross_entropy
 from rnn_jax.language.spectrum.names import by_layer
 from rnn_jax.language.train import _Training, offset, updates_per_epoch
-from tests import hlo
-from tests.cases import assert_close
 
 ROOT = Path(__file__).parent.parent
 TRAIN = " the cat sat on the mat \n the dog sat \n" * 4
@@ -128,192 +123,6 @@ def test_noise_follows_from_the_seed_and_the_number_of_the_update():
         (one, same, other), clean = losses(learner.start().train)
     assert one == same
     assert len({float(one), float(other), float(clean)}) == 3
-
-
-# -- how it learns ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "rates"),
-    [
-        ("constant", [1, 1, 1, 1]),
-        ("halving", [1, 1, 1, 1]),
-        ("linear", [1, 0.75, 0.5, 0.25]),
-        ("cosine", [(1 + math.cos(math.pi * k / 4)) / 2 for k in range(4)]),
-    ],
-)
-def test_step_sizes_rise_and_then_do_as_the_schedule_says(name, rates):
-    config = Config(learning_rate=2.0, schedule=name)
-    of = schedule(config, 4)
-    assert [float(of(k)) for k in range(4)] == pytest.approx([2 * rate for rate in rates])
-    of = schedule(Config(learning_rate=2.0, schedule=name, warmup=2), 6)
-    assert [float(of(k)) for k in range(6)] == pytest.approx([1, 2, *(2 * r for r in rates)])
-
-
-def steps_of(config, gradients, start):
-    """The params after each gradient."""
-    with jax.numpy_dtype_promotion("standard"):
-        transform = optimizer(config, len(gradients))
-        params = {"w": jnp.asarray(start)}
-        state, found = transform.init(params), []
-        for gradient in gradients:
-            updates, state = transform.update({"w": jnp.asarray(gradient)}, state, params)
-            params = optax.apply_updates(params, updates)
-            found.append(np.asarray(params["w"]))
-    return found, state
-
-
-def test_sgd_clips_decays_and_averages(rng):
-    config = Config(optimizer="sgd", learning_rate=0.5, clip=1.0, weight_decay=0.1, average=0.8)
-    gradients, w = rng.normal(size=(5, 3, 1)), np.ones((3, 1))
-    found, state = steps_of(config, gradients, w)
-    total = weight = 0.0
-    for gradient, after in zip(gradients, found, strict=True):
-        w = w - 0.5 * (gradient / max(1, np.linalg.norm(gradient)) + 0.1 * w)
-        total, weight = 0.8 * total + w, 0.8 * weight + 1
-        assert after == pytest.approx(w)
-    assert np.asarray(averaged(state, 0.8)["w"]) == pytest.approx(total / weight)
-
-
-def test_clipping_can_be_off():
-    (found,), _ = steps_of(Config(optimizer="sgd", learning_rate=1.0, clip=0.0), [[1e6]], [0.0])
-    assert found == pytest.approx([-1e6])
-
-
-def test_the_rate_is_halved_from_the_first_stall_on():
-    config = Config(optimizer="sgd", learning_rate=1.0, schedule="halving", clip=0.0)
-    _, state = steps_of(config, [[0.0]], [0.0])
-    factors = []
-    best = math.inf
-    for loss in (5.0, 4.0, 3.999, 3.0, 2.0):
-        state = after_validation(state, loss, best)
-        best = min(best, loss)
-        factors.append(float(optax.tree.get(state, "factor")))
-    assert factors == [1, 1, 0.5, 0.25, 0.125]
-    with jax.numpy_dtype_promotion("standard"):
-        updates, _ = optimizer(config, 1).update({"w": jnp.ones(1)}, state, {"w": jnp.ones(1)})
-    assert float(updates["w"][0]) == -0.125
-    _, plain = steps_of(Config(), [[0.0]], [0.0])
-    assert after_validation(plain, 2.0, 1.0) is plain
-
-
-# -- the softmax -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("rows_at_once", "spread"), [(1, 1), (3, 1), (7, 1), (100, 1), (3, 50)])
-def test_the_blocks_of_a_softmax_are_those_of_the_plain_one(rng, monkeypatch, rows_at_once, spread):
-    rows, hidden, size = 7, 3, 5
-    monkeypatch.setattr(softmax, "BLOCK", rows_at_once * size * 8)
-    hs, table, b = (jnp.asarray(rng.normal(size=s)) for s in ((rows, hidden), (size, hidden), size))
-    b = b * spread
-    assert (np.ptp(b) < softmax.CLOSE) == (spread == 1)
-    targets = jnp.asarray(rng.integers(0, size, rows))
-    weights = jnp.asarray(rng.normal(size=rows))
-
-    def plain(hs, table, b):
-        return cross_entropy(hs @ table.T + b, targets)
-
-    def blocked(hs, table, b):
-        return softmax.linear_cross_entropy(hs, table, b, targets)
-
-    def of(f):
-        """The loss of each row; the gradient of their mean, and of a sum in which they differ."""
-        mean = jax.grad(lambda *given: f(*given).mean(), (0, 1, 2))
-        weighted = jax.grad(lambda *given: f(*given) @ weights, (0, 1, 2))
-        return lambda *given: (f(*given), mean(*given), weighted(*given))
-
-    expected, found = jax.jit(lambda *given: (of(plain)(*given), of(blocked)(*given)))(hs, table, b)
-    assert_close(found, expected, 1e-12)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"cell": "lstm", "embedding": 4},
-        {"cell": "lstm", "embedding": 4, "tied": True},
-        {"cell": "elman", "embedding": 3, "tied": True, "time_scales": 9.0},
-    ],
-)
-def test_a_scored_model_costs_what_its_logits_say(rng, settings):
-    model = language_model(Config(hidden=4, **settings), 6)
-    params = model.init(jax.random.key(0), jnp.float64)
-    xs, targets = jnp.asarray(rng.integers(0, 6, (2, 5, 3)))
-    mask = jnp.asarray(rng.random((5, 3)) < 0.7)
-
-    @jax.jit
-    def outcomes(params):
-        def scored(params):
-            pairs = jnp.stack([xs, targets], -1)
-            carry, losses = rnn.unroll(Scored(model), params, pairs, mask=mask)
-            return losses.sum(), (carry, losses)
-
-        def plain(params):
-            carry, logits = rnn.unroll(model, params, xs, mask=mask)
-            losses = jnp.where(mask, cross_entropy(logits, targets), 0)
-            return losses.sum(), (carry, losses)
-
-        return [jax.value_and_grad(f, has_aux=True)(params) for f in (scored, plain)]
-
-    found, expected = outcomes(params)
-    assert_close(found, expected, 1e-12)
-
-
-def test_an_update_takes_three_matmuls_over_the_words_and_makes_no_third_array_of_logits():
-    words, batch, window, hidden = 3_000, 6, 10, 16
-    config = Config(
-        cell="elman", hidden=hidden, embedding=hidden, tied=True, batch=batch, window=window
-    )
-    learner = Learner(config, words)
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
-        state = jax.eval_shape(lambda: learner.start().train)
-        ids = jax.ShapeDtypeStruct((window, batch), jnp.int32)
-        program = hlo.compiled(learner.update, state, ids, ids, 0)
-    rows = window * batch
-    counts = hlo.matmuls(program)
-    of_words = {shape: times for shape, times in counts.items() if words in shape}
-    # The third is the gradient of the states; the one row is the gradient of the biases.
-    assert of_words == {(rows, words): 1, (words, hidden): 1, (1, words): 1}
-    assert hlo.temporaries(program) < 2.1 * rows * words * 4
-
-
-def test_units_of_many_time_scales_keep_as_much_as_these_say():
-    leaky, plain = (
-        language_model(Config(cell="elman", hidden=3, embedding=4, time_scales=scales), 6).layers[1]
-        for scales in (30.0, 0.0)
-    )
-    params = leaky.init(jax.random.key(0), jnp.float64)
-    x, carry = jnp.ones(4), rnn.ElmanCarry(jnp.full(3, 0.5))
-    found, _ = rnn.step(leaky, params, carry, x)
-    new, _ = rnn.step(plain, params.layer, carry, x)
-    keep = np.exp(-1 / np.array([0.3, 3.0, 30.0]))
-    assert_close(found.h, keep * carry.h + (1 - keep) * new.h, 1e-12)
-    short = language_model(Config(cell="elman", hidden=3, embedding=4, time_scales=0.1), 6)
-    assert short.layers[1].longest == short.layers[1].shortest == 0.1
-
-
-@pytest.mark.parametrize("tied", [False, True])
-def test_a_network_begins_with_the_frequencies(tied):
-    biases = log_frequencies(np.array([0, 0, 2]), 4)
-    assert_close(np.exp(biases), np.array([3, 1, 2, 1]) / 7, 1e-6)
-    params = Learner(Config(tied=tied), 4).start(biases).train.params
-    assert_close(params.b if tied else params[-1].b, biases, 0)
-
-
-def test_clipping_is_that_of_optax(rng):
-    updates = {"w": jnp.asarray(rng.normal(size=(3, 2))), "b": jnp.asarray(rng.normal(size=3))}
-    for largest in (0.1, 100.0):
-        ours, theirs = clip(largest), optax.clip_by_global_norm(largest)
-        found, expected = (rule.update(updates, rule.init(updates))[0] for rule in (ours, theirs))
-        assert_close(found, expected, 1e-12)
-    zeros = jax.tree.map(jnp.zeros_like, updates)
-    assert_close(clip(1.0).update(zeros, clip(1.0).init(zeros))[0], zeros)
-
-
-def test_weight_decay_is_of_matrices():
-    rule = optimizer(Config(weight_decay=0.5, optimizer="sgd", learning_rate=0.1), 1)
-    params = {"w": jnp.ones((2, 2)), "b": jnp.ones(2)}
-    updates, _ = rule.update(jax.tree.map(jnp.zeros_like, params), rule.init(params), params)
-    assert_close(updates, {"w": jnp.full((2, 2), -0.05), "b": jnp.zeros(2)}, 1e-7)
 
 
 # -- dynamic evaluation ----------------------------------------------------------------------------

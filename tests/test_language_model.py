@@ -1,0 +1,114 @@
+"""The network of a config: what it costs and begins with, and the softmax in blocks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rnn_jax as rnn
+from rnn_jax.language import softmax
+from rnn_jax.language.config import Config
+from rnn_jax.language.corpus import log_frequencies
+from rnn_jax.language.learner import Learner
+from rnn_jax.language.model import Scored, cross_entropy, language_model
+from tests import hlo
+from tests.cases import assert_close
+
+
+@pytest.mark.parametrize(("rows_at_once", "spread"), [(1, 1), (3, 1), (7, 1), (100, 1), (3, 50)])
+def test_the_blocks_of_a_softmax_are_those_of_the_plain_one(rng, monkeypatch, rows_at_once, spread):
+    rows, hidden, size = 7, 3, 5
+    monkeypatch.setattr(softmax, "BLOCK", rows_at_once * size * 8)
+    hs, table, b = (jnp.asarray(rng.normal(size=s)) for s in ((rows, hidden), (size, hidden), size))
+    b = b * spread
+    assert (np.ptp(b) < softmax.CLOSE) == (spread == 1)
+    targets = jnp.asarray(rng.integers(0, size, rows))
+    weights = jnp.asarray(rng.normal(size=rows))
+
+    def plain(hs, table, b):
+        return cross_entropy(hs @ table.T + b, targets)
+
+    def blocked(hs, table, b):
+        return softmax.linear_cross_entropy(hs, table, b, targets)
+
+    def of(f):
+        """The loss of each row; the gradient of their mean, and of a sum in which they differ."""
+        mean = jax.grad(lambda *given: f(*given).mean(), (0, 1, 2))
+        weighted = jax.grad(lambda *given: f(*given) @ weights, (0, 1, 2))
+        return lambda *given: (f(*given), mean(*given), weighted(*given))
+
+    expected, found = jax.jit(lambda *given: (of(plain)(*given), of(blocked)(*given)))(hs, table, b)
+    assert_close(found, expected, 1e-12)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"cell": "lstm", "embedding": 4},
+        {"cell": "lstm", "embedding": 4, "tied": True},
+        {"cell": "elman", "embedding": 3, "tied": True, "time_scales": 9.0},
+    ],
+)
+def test_a_scored_model_costs_what_its_logits_say(rng, settings):
+    model = language_model(Config(hidden=4, **settings), 6)
+    params = model.init(jax.random.key(0), jnp.float64)
+    xs, targets = jnp.asarray(rng.integers(0, 6, (2, 5, 3)))
+    mask = jnp.asarray(rng.random((5, 3)) < 0.7)
+
+    @jax.jit
+    def outcomes(params):
+        def scored(params):
+            pairs = jnp.stack([xs, targets], -1)
+            carry, losses = rnn.unroll(Scored(model), params, pairs, mask=mask)
+            return losses.sum(), (carry, losses)
+
+        def plain(params):
+            carry, logits = rnn.unroll(model, params, xs, mask=mask)
+            losses = jnp.where(mask, cross_entropy(logits, targets), 0)
+            return losses.sum(), (carry, losses)
+
+        return [jax.value_and_grad(f, has_aux=True)(params) for f in (scored, plain)]
+
+    found, expected = outcomes(params)
+    assert_close(found, expected, 1e-12)
+
+
+def test_an_update_takes_three_matmuls_over_the_words_and_makes_no_third_array_of_logits():
+    words, batch, window, hidden = 3_000, 6, 10, 16
+    config = Config(
+        cell="elman", hidden=hidden, embedding=hidden, tied=True, batch=batch, window=window
+    )
+    learner = Learner(config, words)
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        state = jax.eval_shape(lambda: learner.start().train)
+        ids = jax.ShapeDtypeStruct((window, batch), jnp.int32)
+        program = hlo.compiled(learner.update, state, ids, ids, 0)
+    rows = window * batch
+    counts = hlo.matmuls(program)
+    of_words = {shape: times for shape, times in counts.items() if words in shape}
+    # The third is the gradient of the states; the one row is the gradient of the biases.
+    assert of_words == {(rows, words): 1, (words, hidden): 1, (1, words): 1}
+    assert hlo.temporaries(program) < 2.1 * rows * words * 4
+
+
+def test_units_of_many_time_scales_keep_as_much_as_these_say():
+    leaky, plain = (
+        language_model(Config(cell="elman", hidden=3, embedding=4, time_scales=scales), 6).layers[1]
+        for scales in (30.0, 0.0)
+    )
+    params = leaky.init(jax.random.key(0), jnp.float64)
+    x, carry = jnp.ones(4), rnn.ElmanCarry(jnp.full(3, 0.5))
+    found, _ = rnn.step(leaky, params, carry, x)
+    new, _ = rnn.step(plain, params.layer, carry, x)
+    keep = np.exp(-1 / np.array([0.3, 3.0, 30.0]))
+    assert_close(found.h, keep * carry.h + (1 - keep) * new.h, 1e-12)
+    short = language_model(Config(cell="elman", hidden=3, embedding=4, time_scales=0.1), 6)
+    assert short.layers[1].longest == short.layers[1].shortest == 0.1
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_network_begins_with_the_frequencies(tied):
+    biases = log_frequencies(np.array([0, 0, 2]), 4)
+    assert_close(np.exp(biases), np.array([3, 1, 2, 1]) / 7, 1e-6)
+    params = Learner(Config(tied=tied), 4).start(biases).train.params
+    assert_close(params.b if tied else params[-1].b, biases, 0)
