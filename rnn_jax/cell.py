@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.errors import ArgumentError
+from rnn_jax.arguments import positive, settle
 from rnn_jax.steps import Steps
 
 Params = Any
@@ -171,16 +171,9 @@ class SizedCell(SplitCell):
 
     def __post_init__(self) -> None:
         """Refuse sizes that make no network."""
-        positive(input_size=self.input_size, hidden_size=self.hidden_size)
+        settle(self, input_size=positive, hidden_size=positive)
 
     @property
     def input(self) -> Input:
         """`(D,)` numbers a step."""
         return Input((self.input_size,), jnp.floating)
-
-
-def positive(**sizes: int) -> None:
-    """Raise `ArgumentError` for a size that is not a positive integer."""
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ArgumentError(f"{name} must be a positive integer, got {size!r}.")

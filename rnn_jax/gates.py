@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from rnn_jax.arguments import function, settle
 from rnn_jax.cell import SizedCell
 from rnn_jax.errors import ArgumentError
 from rnn_jax.memory_bias import ForgetBias, MemoryBias
@@ -40,6 +41,7 @@ class GatedCell(SizedCell):
     def __post_init__(self) -> None:
         """Refuse sizes that make no network, and a bias that is not drawn by a value."""
         super().__post_init__()
+        settle(self, input_init=function, recurrent_init=function)
         if not callable(self.memory_bias):
             raise ArgumentError(
                 "memory_bias must draw the biases of the memory's gates, as ForgetBias(1.0) and "

@@ -1,14 +1,13 @@
 """What the biases of a gated memory start with: how long it remembers before it has learnt to."""
 
 import dataclasses
-import math
 from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.errors import ArgumentError
+from rnn_jax.arguments import at_least, finite, settle
 from rnn_jax.precision import at_least_float32
 
 
@@ -44,8 +43,7 @@ class ForgetBias:
 
     def __post_init__(self) -> None:
         """Refuse what is no number."""
-        if not isinstance(self.value, int | float) or not math.isfinite(self.value):
-            raise ArgumentError(f"ForgetBias: value must be a finite number, got {self.value!r}.")
+        settle(self, value=finite)
 
     def __call__(self, key: jax.Array, size: int, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
         """Constants."""
@@ -77,12 +75,7 @@ class Chrono:
 
     def __post_init__(self) -> None:
         """Refuse a range of lags that is empty or a point."""
-        whole = isinstance(self.longest, int) and not isinstance(self.longest, bool)
-        if not whole or self.longest < 3:
-            raise ArgumentError(
-                "Chrono: longest must be an integer of at least 3, for the spans of memory are "
-                f"drawn between 2 steps and longest; got {self.longest!r}."
-            )
+        settle(self, longest=at_least(3, ", for spans are drawn between 2 steps and longest"))
 
     def __call__(self, key: jax.Array, size: int, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
         """A draw for each unit."""

@@ -16,14 +16,6 @@ class Noisy(NamedTuple):
     noise: Any
 
 
-def is_rate(**rates: float) -> None:
-    """Raise `ArgumentError` for a rate outside `[0, 1)`."""
-    for name, rate in rates.items():
-        number = isinstance(rate, int | float) and not isinstance(rate, bool)
-        if not number or not 0 <= rate < 1:
-            raise ArgumentError(f"{name} must be a number in [0, 1), got {rate!r}.")
-
-
 def missing_key(what: Any) -> ArgumentError:
     """The error of a layer, or of what is said of one, that is random and has no key."""
     return ArgumentError(

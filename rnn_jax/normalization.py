@@ -1,10 +1,11 @@
 """Layer normalisation: each vector by its own mean and deviation."""
 
-import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from rnn_jax.arguments import number
 from rnn_jax.errors import ArgumentError
 from rnn_jax.precision import at_least_float32
 
@@ -27,11 +28,12 @@ def layer_norm(x: jax.Array, gain: jax.Array, bias: jax.Array, epsilon: float) -
     return gain * normalize(x, epsilon) + bias
 
 
-def positive_epsilon(epsilon: float) -> None:
-    """Raise `ArgumentError` for an epsilon that lets a constant vector divide by zero."""
-    number = isinstance(epsilon, int | float) and math.isfinite(epsilon)
-    if not number or epsilon <= 0:
+def positive_epsilon(name: str, value: Any) -> float:
+    """The rule of an epsilon, for 0 lets a constant vector divide by zero."""
+    epsilon = number(value)
+    if epsilon is None or epsilon <= 0:
         raise ArgumentError(
-            f"epsilon must be a positive number such as 1e-5, got {epsilon!r}: the variance of a "
+            f"{name} must be a positive number such as 1e-5, got {value!r}: the variance of a "
             "constant vector is 0, and epsilon is what it is divided by."
         )
+    return epsilon

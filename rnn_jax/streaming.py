@@ -9,7 +9,8 @@ import jax
 import jax.export
 import jax.numpy as jnp
 
-from rnn_jax.cell import Carry, Layer, Method, Params, positive
+from rnn_jax.arguments import positive
+from rnn_jax.cell import Carry, Layer, Method, Params
 from rnn_jax.checks import check_input, check_params
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.unroll import step, unroll
@@ -54,7 +55,7 @@ def stream(
     >>> ys.shape
     (8, 4)
     """
-    positive(block=block)
+    block = positive("block", block)
     return _blocks(cell, params, iter(xs), carry, block, method)
 
 
@@ -122,7 +123,7 @@ def export(
     (['c', 'h'], (4,))
     """
     if block is not None:
-        positive(block=block)
+        block = positive("block", block)
     shapes = jax.eval_shape(lambda: cell.initial_carry(params, batch_shape))
     structure = jax.tree.structure(shapes)
 

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnn_jax.cell import Carry, Layer, Method, Params, positive
+from rnn_jax.arguments import positive
+from rnn_jax.cell import Carry, Layer, Method, Params
 from rnn_jax.errors import ArgumentError, ShapeError
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.unroll import unroll
@@ -95,8 +96,7 @@ def truncated_bptt(
     >>> bool(metrics.loss < 0.05)
     True
     """
-    stride = window if stride is None else stride
-    _check_windows(window, stride)
+    window, stride = _checked(window, stride)
 
     def init(params: Params, batch_shape: tuple[int, ...] = ()) -> TrainState:
         carry = layer.initial_carry(params, batch_shape)
@@ -180,8 +180,7 @@ def windows(stream: jax.Array, window: int, stride: int | None = None) -> Iterat
     >>> [w.tolist() for w in rnn.windows(jnp.arange(5), 3, stride=1)]
     [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
     """
-    stride = window if stride is None else stride
-    _check_windows(window, stride)
+    window, stride = _checked(window, stride)
     if len(stream) < window:
         raise ArgumentError(
             f"windows: the stream has {len(stream)} steps, fewer than one window of {window}."
@@ -190,13 +189,15 @@ def windows(stream: jax.Array, window: int, stride: int | None = None) -> Iterat
     return (stream[start : start + window] for start in starts)
 
 
-def _check_windows(window: int, stride: int) -> None:
-    positive(window=window, stride=stride)
+def _checked(window: Any, stride: Any) -> tuple[int, int]:
+    window = positive("window", window)
+    stride = window if stride is None else positive("stride", stride)
     if stride > window:
         raise ArgumentError(
             f"stride (k1) must not exceed window (k2), or steps would be skipped; got stride "
             f"{stride} and window {window}."
         )
+    return window, stride
 
 
 def _check_length(xs: Any, window: int) -> None:

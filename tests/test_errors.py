@@ -158,7 +158,7 @@ MISTAKES = {
     "memory of two steps": (
         lambda: rnn.Chrono(longest=2),
         rnn.ArgumentError,
-        "Chrono: longest must be an integer of at least 3.*between 2 steps and longest; got 2",
+        "Chrono: longest must be an integer of at least 3.*between 2 steps and longest, got 2",
     ),
     "memory of half a step": (
         lambda: rnn.Chrono(longest=99.5),
@@ -204,7 +204,7 @@ MISTAKES = {
     "store of less than nothing": (
         lambda: rnn.BPTT(store=-1),
         rnn.ArgumentError,
-        "store must be a number of bytes, 0 or more, got -1",
+        "store must be an integer of 0 or more, got -1",
     ),
     "a checkpoint that is no way to keep": (
         lambda: rnn.BPTT(checkpoint="square"),

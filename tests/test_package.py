@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rnn_jax"
 
 # The house, from the ground up: each part, and the parts that it may import.
-BASE = ["errors", "steps", "cell"]
+BASE = ["errors", "arguments", "steps", "cell"]
 LOOPS = [*BASE, "wrapper", "marked", "methods"]
 SHARED = ["precision", "memory_bias", "normalization", "gates"]
 PARTS = ["noise", "cells", "layers", "combinators", "checks", "unroll"]
@@ -26,13 +26,14 @@ CORE = [*LOOPS, *SHARED, *PARTS]
 MAY_IMPORT = {
     "errors": [],
     "steps": [],
-    "cell": ["errors", "steps"],
+    "arguments": ["errors"],
+    "cell": ["arguments", "steps"],
     "wrapper": BASE,
     "marked": [*BASE, "wrapper"],
     "methods": [*BASE, "wrapper", "marked"],
     "precision": [],
-    "memory_bias": ["errors", "precision"],
-    "normalization": ["errors", "precision"],
+    "memory_bias": ["arguments", "precision"],
+    "normalization": ["errors", "arguments", "precision"],
     "gates": [*BASE, "precision", "memory_bias"],
     "noise": BASE,
     "cells": [*BASE, *SHARED],
@@ -45,7 +46,7 @@ MAY_IMPORT = {
     "parallel": ["errors"],
     "allocator": [],
     "batching": BASE,
-    "tasks": ["errors", "cell"],
+    "tasks": ["errors", "arguments"],
     "analysis": [*CORE, "training"],
     "interop": CORE,
     "__init__": [

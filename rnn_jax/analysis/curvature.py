@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from rnn_jax.analysis.lanczos import Product, lanczos, ritz
-from rnn_jax.cell import Params, positive
+from rnn_jax.arguments import positive
+from rnn_jax.cell import Params
 from rnn_jax.errors import ArgumentError
 
 
@@ -126,7 +127,7 @@ def spectral_density(
     >>> found.nodes.round(4).tolist() == [[2.0]] * 8, found.weights.tolist() == [[1.0]] * 8
     (True, True)
     """
-    positive(probes=probes)
+    probes = positive("probes", probes)
 
     def probe(key: jax.Array) -> SpectralDensity:
         values, first, _ = ritz(lanczos(product, like, key, steps))

@@ -9,7 +9,8 @@ import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from rnn_jax.cell import Carry, Cell, Params, positive
+from rnn_jax.arguments import positive
+from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.errors import ArgumentError, ShapeError, StructureError
 from rnn_jax.unroll import step
 
@@ -198,7 +199,7 @@ def _distinct(
 
 
 def _check(slow: float, apart: float, iterations: int) -> None:
-    positive(iterations=iterations)
+    iterations = positive("iterations", iterations)
     for name, value in (("slow", slow), ("apart", apart)):
         if not value >= 0:
             raise ArgumentError(f"fixed_points: {name} must not be negative, got {value!r}.")

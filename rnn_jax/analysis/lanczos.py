@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from rnn_jax.cell import positive
+from rnn_jax.arguments import positive
 
 Product = Callable[[Any], Any]
 """`v -> A v`, linear and symmetric, on pytrees of one structure."""
@@ -37,7 +37,7 @@ def lanczos(product: Product, like: Any, key: jax.Array, steps: int) -> Tridiago
 
     Raises `ArgumentError` for steps that are not positive.
     """
-    positive(steps=steps)
+    steps = positive("steps", steps)
     flat, unravel = ravel_pytree(like)
     steps = min(steps, flat.size)
     limits = jnp.finfo(flat.dtype)

@@ -12,7 +12,8 @@ from jax import lax
 from rnn_jax.analysis.flatten import Step, each_sequence, flat_step, orbit, prepare, pull, push
 from rnn_jax.analysis.graded import Graded, graded, orthogonalise
 from rnn_jax.analysis.spectrum import check_lags, tolerances
-from rnn_jax.cell import Carry, Cell, Params, positive
+from rnn_jax.arguments import positive
+from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.errors import ArgumentError
 
 
@@ -85,7 +86,7 @@ def leading_gradient_spectrum(
     chosen = check_lags(caller, lags, xs.shape[0])
     size, dtype = start.shape[-1], start.dtype
     check_count(caller, "k", k, size)
-    positive(max_iterations=max_iterations)
+    max_iterations = positive("max_iterations", max_iterations)
     if oversample < 0:
         raise ArgumentError(f"{caller}: oversample must not be negative, got {oversample!r}.")
     key = jax.random.key(0) if key is None else key

@@ -12,7 +12,8 @@ from jax import lax
 from rnn_jax.analysis.flatten import Step, each_sequence, flat_step, orbit, prepare, pull, push
 from rnn_jax.analysis.leading import check_count
 from rnn_jax.analysis.orthonormal import orthonormalise
-from rnn_jax.cell import Carry, Cell, Params, positive
+from rnn_jax.arguments import positive
+from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.errors import ArgumentError
 
 
@@ -184,7 +185,7 @@ def _measure(
     size = start.shape[-1]
     count = size if count is None else count
     check_count(caller, "exponents", count, size)
-    positive(every=every)
+    every = positive("every", every)
     counted = xs.shape[0] - warmup - warmup_q
     if min(warmup, warmup_q) < 0 or counted < 1:
         raise ArgumentError(

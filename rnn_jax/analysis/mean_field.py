@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rnn_jax.cell import positive
+from rnn_jax.arguments import positive
 from rnn_jax.errors import ArgumentError
 
 Activation = Callable[[jax.Array], jax.Array]
@@ -152,7 +152,7 @@ def mean_field_lyapunov(
     >>> round(float(found.largest), 4), round(float(found.mean), 4)
     (0.1547, -1.149)
     """
-    positive(exponents=exponents)
+    exponents = positive("exponents", exponents)
     if not gain > 0:
         raise ArgumentError(f"mean_field_lyapunov: gain must be positive, got {gain!r}.")
     return _mean_field_lyapunov(activation, exponents, gain)

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from rnn_jax.analysis.trajectory import Trajectory, loss_gradients, trajectory
-from rnn_jax.cell import Carry, Cell, Params, positive
+from rnn_jax.arguments import positive
+from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.training import Loss
 from rnn_jax.unroll import step
 
@@ -73,7 +74,7 @@ def weight_gradient_by_lag(
     dys = loss_gradients(caller, loss, path.ys, targets, batch_shape)
     count = xs.shape[0] * math.prod(batch_shape)
     lags = xs.shape[0] if lags is None else lags
-    positive(lags=lags)
+    lags = positive("lags", lags)
     start = None if carry is not None else batch_shape
     return _by_lag(cell, params, xs, path, dys / count, min(lags, xs.shape[0]), of, start)
 

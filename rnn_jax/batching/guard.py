@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from rnn_jax.cell import positive
+from rnn_jax.arguments import positive
 from rnn_jax.errors import ShapeError
 
 # How many arguments an error names: params of another dtype would fill the screen.
@@ -34,7 +34,7 @@ def jit_at_most(f: Callable[..., Any], compilations: int, **options: Any) -> Any
     Traceback (most recent call last):
     rnn_jax.errors.ShapeError: <lambda> would be compiled once more, but 2 are allowed...
     """
-    positive(compilations=compilations)
+    compilations = positive("compilations", compilations)
     parameters = inspect.signature(f)
     seen: list[dict[str, str]] = []
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from rnn_jax.arguments import positive
 from rnn_jax.batching.sequences import check_fits, lay, lengths_of
-from rnn_jax.cell import positive
 
 
 class Packed(NamedTuple):
@@ -80,7 +80,7 @@ def pack(
     {1: [50, 50, 50, 50, 50], 3: [30, 30, 30], 0: [20, 20], 2: [10]}
     """
     lengths = lengths_of("pack", sequences)
-    positive(length=length, batch_size=batch_size)
+    length, batch_size = positive("length", length), positive("batch_size", batch_size)
     longest = int(lengths.max())
     advice = f"take length={longest}, or cut them: sequence[:{length}], sequence[{length}:]"
     check_fits("pack", lengths, length, advice)

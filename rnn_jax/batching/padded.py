@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from rnn_jax.arguments import positive
 from rnn_jax.batching.sequences import check_fits, lay, lengths_of
-from rnn_jax.cell import positive
 from rnn_jax.errors import ArgumentError
 
 
@@ -60,10 +60,7 @@ def pad(sequences: Sequence[Any], length: int | None = None) -> Padded:
     ([[1, 4], [2, 0], [3, 0]], [3, 1])
     """
     lengths = lengths_of("pad", sequences)
-    if length is None:
-        length = int(lengths.max())
-    else:
-        positive(length=length)
+    length = int(lengths.max()) if length is None else positive("length", length)
     check_fits("pad", lengths, length, "cut them, or leave out length")
     return _batch(sequences, lengths, range(len(sequences)), length, len(sequences))
 
@@ -103,7 +100,7 @@ def bucket(
     (9, 2) [9 8] [1 4]
     """
     lengths = lengths_of("bucket", sequences)
-    positive(batch_size=batch_size)
+    batch_size = positive("batch_size", batch_size)
     ends = np.asarray(
         boundaries(lengths, buckets, batch_size) if isinstance(buckets, int) else buckets
     )
@@ -139,7 +136,7 @@ def boundaries(lengths: Sequence[int] | np.ndarray, buckets: int, batch_size: in
     >>> rnn.batching.boundaries([3, 3, 4, 9, 10, 30], buckets=3, batch_size=1)
     [4, 10, 30]
     """
-    positive(buckets=buckets, batch_size=batch_size)
+    buckets, batch_size = positive("buckets", buckets), positive("batch_size", batch_size)
     # A bucket of no steps would be a program for nothing.
     ends, counts = np.unique(np.maximum(lengths, 1), return_counts=True)
     below = np.concatenate([[0], np.cumsum(counts)])

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jax.typing import DTypeLike
 
+from rnn_jax.arguments import function, settle
 from rnn_jax.cell import SizedCell
 from rnn_jax.gates import Initializer, glorot, matmul, orthogonal, zeros
 
@@ -43,6 +44,12 @@ class ActivatedCell(SizedCell):
     """Draws `w_hh`."""
     bias_init: Initializer = dataclasses.field(default=zeros, repr=False)
     """Draws `b_h`."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that make no network, and what is no function."""
+        super().__post_init__()
+        settle(self, activation=function, input_init=function)
+        settle(self, recurrent_init=function, bias_init=function)
 
     @final
     def weights(self, key: jax.Array, dtype: DTypeLike) -> ElmanParams:

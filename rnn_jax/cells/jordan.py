@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.cell import SizedCell, positive
+from rnn_jax.arguments import function, positive, settle
+from rnn_jax.cell import SizedCell
 from rnn_jax.gates import Initializer, glorot, matmul, orthogonal, zeros
 
 
@@ -70,7 +71,8 @@ class Jordan(SizedCell):
     def __post_init__(self) -> None:
         """Refuse sizes that make no network."""
         super().__post_init__()
-        positive(output_size=self.output_size)
+        settle(self, output_size=positive, activation=function, output_activation=function)
+        settle(self, input_init=function, recurrent_init=function, bias_init=function)
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> JordanParams:
         """Draw the five arrays."""

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from rnn_jax.arguments import settle
 from rnn_jax.cells.elman import ActivatedCell, ElmanCarry
 from rnn_jax.gates import matmul
 from rnn_jax.normalization import layer_norm, positive_epsilon
@@ -54,7 +55,7 @@ class LayerNormElman(ActivatedCell):
     def __post_init__(self) -> None:
         """Refuse sizes that make no network, and a division by zero."""
         super().__post_init__()
-        positive_epsilon(self.epsilon)
+        settle(self, epsilon=positive_epsilon)
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LayerNormElmanParams:
         """Draw the weights as an Elman network does; the gain is 1."""

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from rnn_jax.arguments import settle
 from rnn_jax.cells.gru import GRUCarry, gate_biases, mix
 from rnn_jax.gates import GatedCell, matmul, split
 from rnn_jax.normalization import normalize, positive_epsilon
@@ -61,7 +62,7 @@ class LayerNormGRU(GatedCell):
     def __post_init__(self) -> None:
         """Refuse settings that make no network, and a division by zero."""
         super().__post_init__()
-        positive_epsilon(self.epsilon)
+        settle(self, epsilon=positive_epsilon)
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LayerNormGRUParams:
         """Draw the weights as a GRU does; the gains are 1."""

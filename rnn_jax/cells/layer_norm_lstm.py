@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from rnn_jax.arguments import settle
 from rnn_jax.cells.lstm import LSTMCarry, gate_biases, remember, show
 from rnn_jax.gates import GatedCell, matmul, split
 from rnn_jax.memory_bias import ForgetBias, MemoryBias
@@ -65,7 +66,7 @@ class LayerNormLSTM(GatedCell):
     def __post_init__(self) -> None:
         """Refuse settings that make no network, and a division by zero."""
         super().__post_init__()
-        positive_epsilon(self.epsilon)
+        settle(self, epsilon=positive_epsilon)
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LayerNormLSTMParams:
         """Draw the weights as an LSTM does; the gains are 1."""

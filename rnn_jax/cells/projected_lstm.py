@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.cell import SizedCell, positive
+from rnn_jax.arguments import positive, settle
+from rnn_jax.cell import SizedCell
 from rnn_jax.cells.lstm import gate_biases, remember, show
 from rnn_jax.gates import GatedCell, matmul, split
 from rnn_jax.memory_bias import ForgetBias, MemoryBias
@@ -45,7 +46,7 @@ class _Sizes(SizedCell):
     def __post_init__(self) -> None:
         """Refuse sizes that make no network."""
         super().__post_init__()
-        positive(projection_size=self.projection_size)
+        settle(self, projection_size=positive)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from rnn_jax.arguments import number
 from rnn_jax.cell import Carry, Params, SplitCell
 from rnn_jax.combinators.fit import check_layer
 from rnn_jax.errors import ArgumentError
@@ -101,10 +102,10 @@ def time_scales(cell: SplitCell, shortest: float, longest: float) -> TimeScales:
     where `0 < shortest <= longest` does not hold.
     """
     check_layer("time_scales: the cell", cell, SplitCell)
-    numbers = all(isinstance(s, int | float) for s in (shortest, longest))
-    if not numbers or not 0 < shortest <= longest < float("inf"):
+    least, most = number(shortest), number(longest)
+    if least is None or most is None or not 0 < least <= most:
         raise ArgumentError(
             "time_scales: 0 < shortest <= longest must hold, both in steps; got "
             f"shortest={shortest!r} and longest={longest!r}."
         )
-    return TimeScales(cell, shortest, longest)
+    return TimeScales(cell, least, most)

@@ -7,10 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rnn_jax.arguments import rate
 from rnn_jax.cell import Carry, Layer, Params, SplitCell
 from rnn_jax.combinators.fit import check_layer
 from rnn_jax.errors import ArgumentError
-from rnn_jax.noise import Noisy, drop, is_rate, missing_key, needs_key, survivors
+from rnn_jax.noise import Noisy, drop, missing_key, needs_key, survivors
 from rnn_jax.steps import Steps
 from rnn_jax.wrapper import WrappedSplitCell
 
@@ -83,7 +84,7 @@ def variational(cell: SplitCell, inputs: float, state: float) -> Variational:
     rate outside [0, 1), for dropped inputs where they are integers, and where a key is missing.
     """
     check_layer("variational: the cell", cell, SplitCell)
-    is_rate(inputs=inputs, state=state)
+    inputs, state = rate("inputs", inputs), rate("state", state)
     if inputs and cell.input.kind is jnp.integer:
         raise ArgumentError(f"variational: {cell!r} reads integers, which cannot be dropped.")
     return Variational(cell, inputs, state)

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import jax
 from jax.tree_util import Partial
 
+from rnn_jax.arguments import rate as is_rate
 from rnn_jax.cell import Carry, Params, SplitCell
 from rnn_jax.combinators.fit import check_layer
 from rnn_jax.errors import ArgumentError
-from rnn_jax.noise import Noisy, is_rate, missing_key, needs_key, survivors_by_step
+from rnn_jax.noise import Noisy, missing_key, needs_key, survivors_by_step
 from rnn_jax.steps import Steps, select
 from rnn_jax.wrapper import WrappedSplitCell
 
@@ -121,8 +122,7 @@ def zoneout(cell: SplitCell, rate: Rate) -> Zoneout:
     Raises `ArgumentError` for a cell whose step does not split into `recur` and `update`, for a
     rate outside [0, 1) or of another form than the carry, and where a key is missing.
     """
-    _check("zoneout", cell, rate)
-    return Zoneout(cell, rate)
+    return Zoneout(cell, _checked("zoneout", cell, rate))
 
 
 def leaky(cell: SplitCell, rate: Rate) -> Leaky:
@@ -139,22 +139,20 @@ def leaky(cell: SplitCell, rate: Rate) -> Leaky:
 
     Raises `ArgumentError` as `zoneout`.
     """
-    _check("leaky", cell, rate)
-    return Leaky(cell, rate)
+    return Leaky(cell, _checked("leaky", cell, rate))
 
 
-def _check(caller: str, cell: Any, rate: Rate) -> None:
+def _checked(caller: str, cell: Any, rate: Rate) -> Rate:
     check_layer(f"{caller}: the cell", cell, SplitCell)
     carry = jax.eval_shape(lambda key: cell.initial_carry(cell.init(key)), jax.random.key(0))
     try:
-        rates = jax.tree.leaves(_spread(rate, carry))
+        _spread(rate, carry)
     except ValueError:
         raise ArgumentError(
             f"{caller}: rate must be a number or of the form of the carry, "
             f"{type(carry).__name__}({', '.join(getattr(carry, '_fields', ()))}), got {rate!r}."
         ) from None
-    for one in rates:
-        is_rate(rate=one)
+    return jax.tree.map(lambda one: is_rate(f"{caller}: rate", one), rate)
 
 
 def _spread(rate: Rate, carry: Carry) -> Carry:

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.cell import Input, positive
+from rnn_jax.arguments import function, positive, settle
+from rnn_jax.cell import Input
 from rnn_jax.gates import Initializer, glorot, matmul, zeros
 from rnn_jax.layers.memoryless import Memoryless
 
@@ -46,7 +47,8 @@ class Dense(Memoryless):
 
     def __post_init__(self) -> None:
         """Refuse sizes that make no map."""
-        positive(input_size=self.input_size, features=self.features)
+        settle(self, input_size=positive, features=positive)
+        settle(self, weight_init=function, bias_init=function)
 
     @property
     def input(self) -> Input:

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.cell import Input, positive
+from rnn_jax.arguments import positive, rate, settle
+from rnn_jax.cell import Input
 from rnn_jax.layers.memoryless import Memoryless
 from rnn_jax.noise import (
     Noisy,
     drop,
-    is_rate,
     missing_key,
     needs_key,
     survivors,
@@ -49,8 +49,7 @@ class Dropout(Memoryless):
 
     def __post_init__(self) -> None:
         """Refuse what is no size and no rate."""
-        positive(features=self.features)
-        is_rate(rate=self.rate)
+        settle(self, features=positive, rate=rate)
 
     @property
     def input(self) -> Input:

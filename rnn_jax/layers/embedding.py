@@ -1,15 +1,14 @@
 """A vector for each token."""
 
 import dataclasses
-import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.cell import Input, positive
-from rnn_jax.errors import ArgumentError
+from rnn_jax.arguments import finite, function, positive, settle
+from rnn_jax.cell import Input
 from rnn_jax.gates import Initializer
 from rnn_jax.layers.memoryless import Memoryless
 
@@ -54,9 +53,8 @@ class Embedding(Memoryless):
 
     def __post_init__(self) -> None:
         """Refuse sizes that make no table, and a scale that is no number."""
-        positive(vocabulary_size=self.vocabulary_size, features=self.features)
-        if not isinstance(self.scale, int | float) or not math.isfinite(self.scale):
-            raise ArgumentError(f"Embedding: scale must be a finite number, got {self.scale!r}.")
+        settle(self, vocabulary_size=positive, features=positive)
+        settle(self, weight_init=function, scale=finite)
 
     @property
     def input(self) -> Input:

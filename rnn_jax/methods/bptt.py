@@ -22,7 +22,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.tree_util import Partial
 
-from rnn_jax.cell import Carry, Cell, Params, SplitCell, positive
+from rnn_jax.arguments import at_least, integer, optional, positive, settle
+from rnn_jax.cell import Carry, Cell, Params, SplitCell
 from rnn_jax.errors import ArgumentError, DtypeError
 from rnn_jax.marked import marked
 from rnn_jax.methods.linear_recurrence import after_last, before_each, solve
@@ -80,17 +81,7 @@ class BPTT:
 
     def __post_init__(self) -> None:
         """Refuse a chunk without steps."""
-        if self.chunk is not None:
-            positive(chunk=self.chunk)
-        if isinstance(self.store, bool) or not isinstance(self.store, int) or self.store < 0:
-            raise ArgumentError(f"store must be a number of bytes, 0 or more, got {self.store!r}.")
-        if isinstance(self.checkpoint, int):
-            positive(checkpoint=self.checkpoint)
-        elif self.checkpoint not in (None, "sqrt", "log"):
-            raise ArgumentError(
-                f'checkpoint must be None, a positive integer, "sqrt" or "log", got '
-                f"{self.checkpoint!r}."
-            )
+        settle(self, chunk=optional(positive), store=at_least(0), checkpoint=_checkpoint)
 
     def __call__(
         self, cell: Cell, params: Params, xs: Any, carry: Carry, steps: Steps = Steps()
@@ -128,6 +119,13 @@ class BPTT:
             levels = (chunk * BRANCHES**level for level in itertools.count(1))
             return list(itertools.takewhile(lambda stretch: stretch < steps, levels))
         return [int(self.checkpoint)]
+
+
+def _checkpoint(name: str, value: Any) -> int | str | None:
+    known = value is None or (isinstance(value, str) and value in ("sqrt", "log"))
+    if known or (integer(value) or 0) >= 1:
+        return value if known else integer(value)
+    raise ArgumentError(f'{name} must be None, a positive integer, "sqrt" or "log", got {value!r}.')
 
 
 class _Plan(NamedTuple):

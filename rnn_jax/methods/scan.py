@@ -6,7 +6,8 @@ from typing import Any
 import jax
 from jax import lax
 
-from rnn_jax.cell import Carry, Cell, Params, positive
+from rnn_jax.arguments import positive, settle
+from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.marked import marked
 from rnn_jax.steps import Steps
 
@@ -26,7 +27,7 @@ class Scan:
 
     def __post_init__(self) -> None:
         """Refuse a loop without steps."""
-        positive(unroll=self.unroll)
+        settle(self, unroll=positive)
 
     def __call__(
         self, cell: Cell, params: Params, xs: Any, carry: Carry, steps: Steps = Steps()

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.cell import positive
+from rnn_jax.arguments import positive
 from rnn_jax.errors import ArgumentError
 
 
@@ -44,7 +44,7 @@ def adding(key: jax.Array, length: int, batch: int, *, dtype: DTypeLike = jnp.fl
     >>> task.xs.shape, task.xs[..., 1].sum(0).tolist(), round(task.chance, 3)
     ((50, 4, 2), [2.0, 2.0, 2.0, 2.0], 0.167)
     """
-    positive(length=length, batch=batch)
+    length, batch = positive("length", length), positive("batch", batch)
     if length < 2:
         raise ArgumentError(
             f"adding: two steps are marked, so length must be 2 or more, got {length}."

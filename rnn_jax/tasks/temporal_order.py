@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.cell import positive
+from rnn_jax.arguments import positive
 from rnn_jax.errors import ArgumentError
 
 
@@ -51,7 +51,7 @@ def temporal_order(
     >>> task.xs.shape, task.xs[..., :2].sum((0, 2)).tolist(), round(task.chance, 3)
     ((50, 4, 6), [2.0, 2.0, 2.0, 2.0], 1.386)
     """
-    positive(length=length, batch=batch)
+    length, batch = positive("length", length), positive("batch", batch)
     if length < 10:
         raise ArgumentError(
             f"temporal_order: a tenth of the sequence must have a step, so length must be 10 or "

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnn_jax.cell import positive
+from rnn_jax.arguments import positive
 from rnn_jax.language.baselines.ngram import as_tokens
 
 
@@ -41,7 +41,7 @@ def count(text: np.ndarray, size: int, longest: int) -> list[Counted]:
     >>> [counted.times.tolist() for counted in count(np.array([0, 1, 0, 1]), 2, longest=2)]
     [[2, 2], [2, 1]]
     """
-    positive(size=size, longest=longest)
+    size, longest = positive("size", size), positive("longest", longest)
     tokens = as_tokens(text, size)
     contexts, number = np.zeros_like(tokens), 1
     counted = []
