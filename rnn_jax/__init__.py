@@ -30,6 +30,7 @@ from rnn_jax.combinators.stack import LayerStack, Stack, stack
 from rnn_jax.combinators.tied import Tied, TiedParams, tied
 from rnn_jax.combinators.time_scales import TimeScales, TimeScalesParams, time_scales
 from rnn_jax.combinators.variational import Variational, variational
+from rnn_jax.combinators.wide_carry import WideCarry, wide_carry
 from rnn_jax.combinators.zoneout import Leaky, Zoneout, leaky, zoneout
 from rnn_jax.errors import ArgumentError, DtypeError, RNNError, ShapeError, StructureError
 from rnn_jax.layers.dense import Dense, DenseParams
@@ -119,6 +120,7 @@ __all__ = [
     "TruncatedBPTT",
     "Variational",
     "VariationalDropout",
+    "WideCarry",
     "Zoneout",
     "analysis",
     "batching",
@@ -139,6 +141,7 @@ __all__ = [
     "truncated_bptt",
     "unroll",
     "variational",
+    "wide_carry",
     "windows",
     "zoneout",
 ]

@@ -1,5 +1,6 @@
 """Noise, drawn before time: a random layer reads it like an input."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +15,12 @@ class Noisy(NamedTuple):
 
     value: Any
     noise: Any
+
+
+@functools.cache
+def some_key() -> Any:
+    """A key as shapes alone know it: to ask of what form a layer is must start no backend."""
+    return jax.eval_shape(lambda: jax.random.key(0))
 
 
 def missing_key(what: Any) -> ArgumentError:

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "noise": BASE,
     "cells": [*BASE, *SHARED],
     "layers": [*BASE, "gates", "noise"],
-    "combinators": [*LOOPS, "precision", "noise", "layers"],
+    "combinators": [*LOOPS, "gates", "precision", "noise", "layers"],
     "checks": [*BASE, "noise"],
     "unroll": [*LOOPS, "checks"],
     "streaming": [*LOOPS, "checks", "unroll"],

@@ -68,7 +68,7 @@ class ActivatedCell(SizedCell):
 
     def update(self, carry: ElmanCarry, a: jax.Array) -> ElmanCarry:
         """`h = activation(a)`."""
-        return ElmanCarry(self.activation(a))
+        return ElmanCarry(self.activation(a.astype(carry.h.dtype)))
 
     def emit(self, carry: ElmanCarry) -> jax.Array:
         """`h`."""
@@ -119,7 +119,7 @@ class Elman(ActivatedCell):
 
 def _scale(derivative: jax.Array, carry: ElmanCarry, a: jax.Array) -> ElmanCarry:
     del carry
-    return ElmanCarry(derivative * a)
+    return ElmanCarry(derivative * a.astype(derivative.dtype))
 
 
 DERIVATIVE_FROM_OUTPUT: dict[Callable[..., jax.Array], Callable[[jax.Array], jax.Array]] = {

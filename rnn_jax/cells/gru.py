@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.gates import GatedCell, matmul, pointwise, sigmoid, split
+from rnn_jax.gates import GatedCell, gate, matmul, pointwise, sigmoid, split
 
 
 class GRUParams(NamedTuple):
@@ -91,5 +91,4 @@ def gate_biases(cell: GatedCell, key: jax.Array, dtype: DTypeLike) -> tuple[jax.
 @pointwise
 def mix(h: jax.Array, r: jax.Array, z: jax.Array, x_n: jax.Array, h_n: jax.Array) -> jax.Array:
     """The next state: `(1 - sigmoid(z)) tanh(x_n + sigmoid(r) h_n) + sigmoid(z) h`."""
-    n = jnp.tanh(x_n + sigmoid(r) * h_n)
-    return n + sigmoid(z) * (h - n)
+    return gate(z).blend(h, jnp.tanh(x_n + sigmoid(r) * h_n))

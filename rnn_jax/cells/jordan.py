@@ -101,7 +101,7 @@ class Jordan(SizedCell):
 
     def update(self, carry: JordanCarry, a: jax.Array) -> JordanCarry:
         """`y = output_activation(a)`."""
-        return JordanCarry(self.output_activation(a))
+        return JordanCarry(self.output_activation(a.astype(carry.y.dtype)))
 
     def emit(self, carry: JordanCarry) -> jax.Array:
         """`y`."""

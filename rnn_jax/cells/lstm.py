@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.gates import GatedCell, matmul, pointwise, sigmoid, split
+from rnn_jax.gates import GatedCell, gate, matmul, pointwise, sigmoid, split
 from rnn_jax.memory_bias import ForgetBias, MemoryBias
 
 
@@ -96,7 +96,7 @@ def gate_biases(cell: GatedCell, key: jax.Array, dtype: DTypeLike) -> jax.Array:
 @pointwise
 def remember(c: jax.Array, i: jax.Array, f: jax.Array, g: jax.Array) -> jax.Array:
     """The next memory: `sigmoid(f) c + sigmoid(i) tanh(g)`."""
-    return sigmoid(f) * c + sigmoid(i) * jnp.tanh(g)
+    return gate(f).blend(c, jnp.zeros_like(c)) + sigmoid(i) * jnp.tanh(g)
 
 
 @pointwise

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.gates import GatedCell, matmul, pointwise, sigmoid, split
+from rnn_jax.gates import GatedCell, gate, matmul, pointwise, split
 
 
 class MGUParams(NamedTuple):
@@ -84,5 +84,5 @@ class MGU(GatedCell):
 
 @pointwise
 def _mix(h: jax.Array, f: jax.Array, x_n: jax.Array, h_n: jax.Array) -> jax.Array:
-    f = sigmoid(f)
-    return h + f * (jnp.tanh(x_n + f * h_n) - h)
+    new = gate(f)
+    return new.blend(jnp.tanh(x_n + new.share() * h_n), h)

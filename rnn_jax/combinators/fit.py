@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from rnn_jax.cell import Input, Layer
 from rnn_jax.errors import ArgumentError
 from rnn_jax.methods.scan import Scan
+from rnn_jax.noise import some_key
 from rnn_jax.steps import Steps
 
 
@@ -29,7 +30,7 @@ def output(layer: Layer) -> Input:
         carry = layer.initial_carry(params)
         return layer.unroll(params, xs, carry, Steps(key=key), Scan())[1]
 
-    ys = jax.eval_shape(run, jax.random.key(0), jax.ShapeDtypeStruct((1, *shape), dtype))
+    ys = jax.eval_shape(run, some_key(), jax.ShapeDtypeStruct((1, *shape), dtype))
     return Input(ys.shape[1:], ys.dtype)
 
 

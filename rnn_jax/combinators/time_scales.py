@@ -11,6 +11,7 @@ from rnn_jax.arguments import number
 from rnn_jax.cell import Carry, Params, SplitCell
 from rnn_jax.combinators.fit import check_layer
 from rnn_jax.errors import ArgumentError
+from rnn_jax.gates import gate, pointwise
 from rnn_jax.precision import at_least_float32
 from rnn_jax.steps import Steps
 from rnn_jax.wrapper import WrappedSplitCell
@@ -64,19 +65,22 @@ class TimeScales(WrappedSplitCell):
         return self.layer.project(params.layer, xs)
 
     def recur(self, params: TimeScalesParams, carry: Carry, z: Any) -> _Preactivations:
-        """Those of the cell, and beside them what each unit keeps."""
-        keep = jax.tree.map(
-            lambda c, k: jnp.broadcast_to(jax.nn.sigmoid(k), c.shape), carry, params.keep
-        )
+        """Those of the cell, and beside them the gate of what each unit keeps."""
+        keep = jax.tree.map(lambda c, k: jnp.broadcast_to(k, c.shape), carry, params.keep)
         return _Preactivations(self.layer.recur(params.layer, carry, z), keep)
 
     def update(self, carry: Carry, a: _Preactivations) -> Carry:
         """A weighted mean of the old carry and the new."""
         after = self.layer.update(carry, a.a)
-        return jax.tree.map(lambda k, old, new: new + k * (old - new), a.keep, carry, after)
+        return jax.tree.map(_mix, carry, a.keep, after)
 
     def readout(self, params: TimeScalesParams, hs: jax.Array, xs: Any) -> jax.Array:
         return self.layer.readout(params.layer, hs, xs)
+
+
+@pointwise
+def _mix(old: jax.Array, keep: jax.Array, new: jax.Array) -> jax.Array:
+    return gate(keep).blend(old, new)
 
 
 def time_scales(cell: SplitCell, shortest: float, longest: float) -> TimeScales:

@@ -11,7 +11,7 @@ from rnn_jax.arguments import rate as is_rate
 from rnn_jax.cell import Carry, Params, SplitCell
 from rnn_jax.combinators.fit import check_layer
 from rnn_jax.errors import ArgumentError
-from rnn_jax.noise import Noisy, missing_key, needs_key, survivors_by_step
+from rnn_jax.noise import Noisy, missing_key, needs_key, some_key, survivors_by_step
 from rnn_jax.steps import Steps, select
 from rnn_jax.wrapper import WrappedSplitCell
 
@@ -30,7 +30,12 @@ class Leaky(WrappedSplitCell):
         """A weighted mean of the old carry and the new."""
         after = self.layer.update(carry, a)
         rates = _spread(self.rate, carry)
-        return jax.tree.map(lambda r, old, new: r * old + (1 - r) * new, rates, carry, after)
+        return jax.tree.map(_mix, rates, carry, after)
+
+
+def _mix(rate: float, old: jax.Array, new: jax.Array) -> jax.Array:
+    """By the smaller share: in a narrow dtype the other may be 1."""
+    return old + (1 - rate) * (new - old) if rate > 0.5 else new + rate * (old - new)
 
 
 class _Preactivations(NamedTuple):
@@ -144,7 +149,7 @@ def leaky(cell: SplitCell, rate: Rate) -> Leaky:
 
 def _checked(caller: str, cell: Any, rate: Rate) -> Rate:
     check_layer(f"{caller}: the cell", cell, SplitCell)
-    carry = jax.eval_shape(lambda key: cell.initial_carry(cell.init(key)), jax.random.key(0))
+    carry = jax.eval_shape(lambda key: cell.initial_carry(cell.init(key)), some_key())
     try:
         _spread(rate, carry)
     except ValueError:
