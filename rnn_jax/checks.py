@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnn_jax import integers
 from rnn_jax.cell import Carry, Layer, Params
 from rnn_jax.errors import ArgumentError, DtypeError, ShapeError, StructureError
 from rnn_jax.noise import missing_key, some_key
@@ -90,11 +91,14 @@ def check_carry(
 def check_steps(
     layer: Layer, length: int, batch_shape: tuple[int, ...], lengths: Any, mask: Any, reset: Any
 ) -> tuple[jax.Array | None, jax.Array | None, jax.Array | None]:
-    """Lengths, mask and reset as arrays; raises where they are not for this batch of sequences."""
+    """Lengths, mask and reset as arrays; raises where they are not for this batch of sequences.
+
+    A length is an int32, and -1 where it is not from 0 to T, which under jit cannot be raised.
+    """
     every = (length, *batch_shape)
-    lengths = _check_mark(layer, "lengths", lengths, batch_shape, "(*batch)", jnp.integer)
-    mask = _check_mark(layer, "mask", mask, every, "(T, *batch)", jnp.bool)
-    reset = _check_mark(layer, "reset", reset, every, "(T, *batch)", jnp.bool)
+    mask = check_mark(layer, "mask", mask, every, "(T, *batch)")
+    reset = check_mark(layer, "reset", reset, every, "(T, *batch)")
+    lengths = check_mark(layer, "lengths", lengths, batch_shape, "(*batch)", jnp.integer)
     if lengths is not None and not isinstance(lengths, jax.core.Tracer):
         wrong = np.argwhere((np.asarray(lengths) < 0) | (np.asarray(lengths) > length))
         if len(wrong):
@@ -104,16 +108,18 @@ def check_steps(
                 f"{layer!r}: lengths{at} is {lengths[place]}, but xs has {length} steps; a length "
                 f"is from 0 to {length}."
             )
+    lengths = None if lengths is None else integers.count(lengths, length)
     return lengths, mask, reset
 
 
-def _check_mark(
-    layer: Layer, name: str, mark: Any, shape: tuple[int, ...], form: str, kind: Any
+def check_mark(
+    layer: Layer, name: str, mark: Any, shape: tuple[int, ...], form: str, kind: Any = jnp.bool
 ) -> jax.Array | None:
+    """A mark of each step, or of each sequence, as an array; raises where it is none."""
     if mark is None:
         return None
     # A list of Python's is welcome, and is looked at as the array that it makes.
-    mark = jnp.asarray(mark)
+    mark = integers.as_jax(mark)
     if mark.shape != shape:
         raise ShapeError(f"{layer!r}: {name} must have shape {form} = {shape}, got {mark.shape}.")
     if not jnp.issubdtype(mark.dtype, kind):

@@ -50,7 +50,7 @@ def survivors_by_step(layer: Any, steps: Steps, rate: float, shape: tuple[int, .
     def one(t: jax.Array) -> jax.Array:
         return survivors(jax.random.fold_in(key, t), rate, shape[1:])
 
-    return jax.vmap(one)(steps.first + jnp.arange(shape[0]))
+    return jax.vmap(one)(steps.first + jnp.arange(shape[0], dtype=jnp.uint32))
 
 
 def drop(survive: jax.Array, x: jax.Array, rate: float) -> jax.Array:

@@ -1,16 +1,25 @@
 """Run a cell over a sequence, or take one step of it: what padding, resets and noise mean."""
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rnn_jax import integers
 from rnn_jax.cell import Carry, Cell, Layer, Method, Params
-from rnn_jax.checks import check_carry, check_input, check_key, check_params, check_steps
+from rnn_jax.checks import (
+    check_carry,
+    check_input,
+    check_key,
+    check_mark,
+    check_params,
+    check_steps,
+)
 from rnn_jax.errors import StructureError
+from rnn_jax.marked import marked
 from rnn_jax.methods.bptt import BPTT
-from rnn_jax.methods.scan import Scan
 from rnn_jax.steps import Steps, flip, select
 
 
@@ -71,9 +80,31 @@ def unroll(
     _check_is(Layer, cell, "unroll")
     check_key(cell, key)
     params, xs, carry, batch_shape = _checked(cell, params, xs, carry, "xs", axes=1)
-    lengths, mask, reset = check_steps(cell, len(xs), batch_shape, lengths, mask, reset)
-    valid, carry = _valid(len(xs), carry, lengths, mask)
+    marks = check_steps(cell, len(xs), batch_shape, lengths, mask, reset)
+    return _run(cell, method, reverse, params, xs, carry, *marks, key, integers.step_number(t))
+
+
+# A loop that is not under jit is compiled anew at every call, and so is its gradient: here it is
+# compiled once for a layer, a method and shapes. Under jit, XLA puts it where it is called.
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _run(
+    cell: Layer,
+    method: Method,
+    reverse: bool,
+    params: Params,
+    xs: Any,
+    carry: Carry | None,
+    lengths: jax.Array | None,
+    mask: jax.Array | None,
+    reset: jax.Array | None,
+    key: jax.Array | None,
+    t: Any,
+) -> tuple[Carry, jax.Array]:
+    batch_shape = xs.shape[1 : xs.ndim - len(cell.input.shape)]
     initial = None if reset is None else cell.initial_carry(params, batch_shape)
+    if carry is None:
+        carry = cell.initial_carry(params, batch_shape)
+    valid, carry = _valid(len(xs), carry, lengths, mask)
     steps = Steps(valid, reset, initial, key, first=t)
     # Once, for all layers: what they emit where no step happens is zero.
     xs = steps.blank(xs)
@@ -89,9 +120,8 @@ def _valid(
     """Which steps happen; and the carry, NaN where a length is none."""
     if lengths is None:
         return mask, carry
-    steps = lax.broadcasted_iota(lengths.dtype, (length, *lengths.shape), 0)
-    valid = steps < lengths
-    impossible = (lengths < 0) | (lengths > length)
+    valid = lax.broadcasted_iota(lengths.dtype, (length, *lengths.shape), 0) < lengths[None]
+    impossible = lengths < 0
 
     def spoil(c: jax.Array) -> jax.Array:
         floating = jnp.issubdtype(c.dtype, jnp.inexact)
@@ -107,6 +137,8 @@ def step(
     carry: Carry | None,
     x: Any,
     *,
+    mask: Any = None,
+    reset: Any = None,
     key: jax.Array | None = None,
     t: Any = 0,
 ) -> tuple[Carry, jax.Array]:
@@ -117,6 +149,9 @@ def step(
       params: Its params.
       carry: The carry so far; `cell.initial_carry` if None.
       x: One step of the input, `(*batch, D)`, or `(*batch)` for an `Embedding`.
+      mask: `(*batch)` of bool, false where the step does not happen: the carry stays, y is zeros.
+      reset: `(*batch)` of bool, true where a new sequence begins with this step, as where an
+        environment was done: the carry becomes `cell.initial_carry` before it.
       key: For a cell with noise: that of the whole run, or a fresh one each step.
       t: The number of the step in a run with one key.
 
@@ -137,23 +172,37 @@ def step(
     """
     _check_is(Cell, cell, "step")
     check_key(cell, key)
-    params, x, carry, _ = _checked(cell, params, x, carry, "x", axes=0)
-    if key is not None:
-        carry, ys = cell.unroll(params, x[None], carry, Steps(key=key, first=t), Scan())
-        return carry, ys[0]
-    carry, h = cell.step(params, carry, cell.project(params, x))
-    return carry, cell.readout(params, h, x)
+    params, x, carry, batch_shape = _checked(cell, params, x, carry, "x", axes=0)
+    marks = {"mask": mask, "reset": reset}
+    mask, reset = (
+        None if mark is None else jnp.expand_dims(mark, 0)
+        for name, given in marks.items()
+        for mark in [check_mark(cell, name, given, batch_shape, "(*batch)")]
+    )
+    carry, ys = _run(
+        cell, _once, False, params, x[None], carry, None, mask, reset, key, integers.step_number(t)
+    )
+    return carry, ys[0]
+
+
+def _once(
+    cell: Cell, params: Params, xs: Any, carry: Carry, steps: Steps = Steps()
+) -> tuple[Carry, jax.Array]:
+    """The method of a sequence of one step: no loop."""
+    cell, params, xs = marked(cell, params, xs, steps)
+    carry, h = cell.step(params, carry, jax.tree.map(lambda z: z[0], cell.project(params, xs)))
+    return carry, h[None]
 
 
 def _checked(
     cell: Layer, params: Params, xs: Any, carry: Carry | None, name: str, axes: int
-) -> tuple[Params, Any, Carry, tuple[int, ...]]:
+) -> tuple[Params, Any, Carry | None, tuple[int, ...]]:
     """Arrays of JAX, for NumPy's would compute by NumPy's rules, and the batch axes."""
     dtype = check_params(cell, params, xs)
     batch_shape = check_input(cell, name, xs, dtype, axes)
-    params, xs = jax.tree.map(jnp.asarray, (params, xs))
+    params, xs = jax.tree.map(jnp.asarray, params), integers.as_jax(xs)
     if carry is None:
-        return params, xs, cell.initial_carry(params, batch_shape), batch_shape
+        return params, xs, None, batch_shape
     check_carry(cell, params, carry, batch_shape, dtype)
     return params, xs, jax.tree.map(jnp.asarray, carry), batch_shape
 

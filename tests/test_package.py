@@ -22,12 +22,13 @@ BASE = ["errors", "arguments", "steps", "cell"]
 LOOPS = [*BASE, "wrapper", "marked", "methods"]
 SHARED = ["precision", "memory_bias", "normalization", "gates"]
 PARTS = ["noise", "cells", "layers", "combinators", "checks", "unroll"]
-CORE = [*LOOPS, *SHARED, *PARTS]
+CORE = ["integers", *LOOPS, *SHARED, *PARTS]
 MAY_IMPORT = {
     "errors": [],
     "steps": [],
     "arguments": ["errors"],
     "cell": ["arguments", "steps"],
+    "integers": [],
     "wrapper": BASE,
     "marked": [*BASE, "wrapper"],
     "methods": [*BASE, "wrapper", "marked"],
@@ -39,8 +40,8 @@ MAY_IMPORT = {
     "cells": [*BASE, *SHARED],
     "layers": [*BASE, "gates", "noise"],
     "combinators": [*LOOPS, "gates", "precision", "noise", "layers"],
-    "checks": [*BASE, "noise"],
-    "unroll": [*LOOPS, "checks"],
+    "checks": [*BASE, "integers", "noise"],
+    "unroll": [*LOOPS, "integers", "checks"],
     "streaming": [*LOOPS, "checks", "unroll"],
     "training": [*LOOPS, "checks", "unroll"],
     "parallel": ["errors"],

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from rnn_jax.cell import Carry, Params, SplitCell
 from rnn_jax.combinators.fit import check_layer
