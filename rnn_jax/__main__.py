@@ -12,12 +12,13 @@ from typing import Any, NoReturn
 
 from rnn_jax.allocator import keep_memory
 from rnn_jax.errors import RNNError
+from rnn_jax.interrupts import INTERRUPTED, end, started
 from rnn_jax.language.config import RESUMABLE, Config, Setting, option, read_settings, settings
 from rnn_jax.language.errors import InputError, Interrupted, RunError
 
 # The exit code of each error, the particular before the general.
 EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
-    (Interrupted, 130),
+    (Interrupted, INTERRUPTED),
     (RunError, 1),
     (RNNError, 2),
     (OSError, 1),
@@ -120,6 +121,7 @@ def _add_setting(command: argparse.ArgumentParser, name: str, rule: Setting) -> 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command; its exit code. A mistake of the user is one line on stderr."""
+    _open_closed_streams()
     try:
         arguments = parser().parse_args(words)
         arguments.handle(arguments)
@@ -129,17 +131,28 @@ def main(words: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except (RNNError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
     return 0
 
 
+def _open_closed_streams() -> None:
+    """Let what a closed stdout or stderr is told go nowhere, instead of into the next file."""
+    while (free := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(free, True)
+    os.close(free)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 -- for good
+
+
 def _commands() -> ModuleType:
     """What the commands do: imported when it is needed, for with it comes all that is heavy."""
     from rnn_jax.language import commands
 
+    started()
     return commands
 
 
@@ -203,4 +216,4 @@ def _spectrum(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     keep_memory()  # the process is ours: an update need not map its temporaries anew
-    sys.exit(main())
+    end(main())
