@@ -1,5 +1,10 @@
 """Recurrent networks for JAX: pure cells, one scan, exact gradients."""
 
+# ruff: noqa: E402 -- ctrl-C has its way out before the first import that takes long.
+from rnn_jax.interrupts import leave_while_starting
+
+leave_while_starting()
+
 from rnn_jax import analysis, batching, tasks
 from rnn_jax.allocator import keep_memory
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, SplitCell

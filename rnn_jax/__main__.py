@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 from rnn_jax.allocator import keep_memory
 from rnn_jax.errors import RNNError
-from rnn_jax.language.config import Config, Setting, option, read_settings, settings
+from rnn_jax.interrupts import INTERRUPTED, end, started
+from rnn_jax.language.config import RESUMABLE, Config, Setting, option, read_settings, settings
 from rnn_jax.language.errors import InputError, Interrupted, RunError
 
-# The exit code of each error, the particular before the general. 128 + SIGINT for ctrl-C.
+# The exit code of each error, the particular before the general.
 EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
-    (Interrupted, 130),
+    (Interrupted, INTERRUPTED),
     (RunError, 1),
     (RNNError, 2),
     (OSError, 1),
@@ -38,7 +41,12 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--run", metavar="DIR", help="folder of the new run (default: a new one in runs/)"
     )
-    train.add_argument("--resume", metavar="RUN", help="go on with a run, by its own settings")
+    train.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with a run, by its own settings; with --epochs or --steps make it longer or "
+        "shorter, with --text or --data say where its text lies now",
+    )
     train.add_argument(
         "--from-step", type=int, metavar="N", help="with --resume: the checkpoint to go on from"
     )
@@ -85,6 +93,11 @@ def parser() -> argparse.ArgumentParser:
     spectrum.add_argument(
         "--length", type=int, default=128, help="tokens of a piece, the largest lag (default: 128)"
     )
+    for command in (evaluate, spectrum):
+        for name in ("text", "data"):
+            command.add_argument(
+                option(name), metavar="PATH", help="where the text lies now, if it was moved"
+            )
     for command in (sample, evaluate, spectrum):
         command.add_argument("run", metavar="RUN", help="folder of the run")
         command.add_argument(
@@ -108,6 +121,7 @@ def _add_setting(command: argparse.ArgumentParser, name: str, rule: Setting) -> 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command; its exit code. A mistake of the user is one line on stderr."""
+    _open_closed_streams()
     try:
         arguments = parser().parse_args(words)
         arguments.handle(arguments)
@@ -117,50 +131,64 @@ def main(words: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except (RNNError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
     return 0
 
 
+def _open_closed_streams() -> None:
+    """Let what a closed stdout or stderr is told go nowhere, instead of into the next file."""
+    while (free := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(free, True)
+    os.close(free)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 -- for good
+
+
+def _commands() -> ModuleType:
+    """What the commands do: imported when it is needed, for with it comes all that is heavy."""
+    from rnn_jax.language import commands
+
+    started()
+    return commands
+
+
 def _train(arguments: argparse.Namespace) -> None:
-    given = {name: value for name in settings() if (value := getattr(arguments, name)) is not None}
+    given = _given(arguments, settings())
     if arguments.resume is not None:
-        words = ("run", "config")
-        extra = [option(name) for name in (*given, *words) if getattr(arguments, name) is not None]
+        extra = [option(name) for name in given if name not in RESUMABLE]
+        extra += [option(name) for name in _given(arguments, ("run", "config"))]
         if extra:
             raise InputError(
-                f"--resume goes on with the run's own settings; leave out {', '.join(extra)}"
+                "--resume goes on with the run's own settings, but for "
+                f"{', '.join(map(option, RESUMABLE))}; leave out {', '.join(extra)}"
             )
-        from rnn_jax.language.commands import resume_run
-
-        return resume_run(arguments.resume, arguments.from_step)
+        return _commands().resume_run(arguments.resume, arguments.from_step, given)
     if arguments.from_step is not None:
         raise InputError("--from-step goes with --resume")
     if arguments.config is not None:
-        given = _read_config(arguments.config) | given
-    for name in ("text", "data"):  # a run may be resumed from another folder
-        if isinstance(given.get(name), str):
-            given[name] = os.path.abspath(given[name])
+        given = _absolute(read_settings(Path(arguments.config))) | given
     config = Config(**given)
-    from rnn_jax.language.commands import start_run
-
-    return start_run(config, arguments.run)
+    return _commands().start_run(config, arguments.run)
 
 
-def _read_config(path: str) -> dict[str, Any]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return read_settings(file.read(), path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read --config {path}: {error}") from error
+def _given(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """The options among `names` that are there."""
+    values = {name: getattr(arguments, name) for name in names}
+    return _absolute({name: value for name, value in values.items() if value is not None})
+
+
+def _absolute(values: dict[str, Any]) -> dict[str, Any]:
+    """The places of texts, from the root: a run may be resumed from another folder."""
+    places = {name: values[name] for name in ("text", "data") if isinstance(values.get(name), str)}
+    return values | {name: os.path.abspath(place) for name, place in places.items()}
 
 
 def _sample(arguments: argparse.Namespace) -> None:
-    from rnn_jax.language.commands import sample_run
-
-    sample_run(
+    _commands().sample_run(
         arguments.run,
         arguments.prompt,
         arguments.length,
@@ -175,17 +203,17 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         raise InputError(
             f"--split: unknown {arguments.split!r}; the known ones are {', '.join(SPLITS)}"
         )
-    from rnn_jax.language.commands import evaluate_run
-
-    evaluate_run(arguments.run, arguments.split, arguments.step, arguments.adapt)
+    moved = _given(arguments, ("text", "data"))
+    _commands().evaluate_run(arguments.run, arguments.split, arguments.step, arguments.adapt, moved)
 
 
 def _spectrum(arguments: argparse.Namespace) -> None:
-    from rnn_jax.language.commands import spectrum_run
-
-    spectrum_run(arguments.run, arguments.step, arguments.batch, arguments.length)
+    moved = _given(arguments, ("text", "data"))
+    _commands().spectrum_run(
+        arguments.run, arguments.step, arguments.batch, arguments.length, moved
+    )
 
 
 if __name__ == "__main__":
     keep_memory()  # the process is ours: an update need not map its temporaries anew
-    sys.exit(main())
+    end(main())

@@ -4,8 +4,10 @@ import errno
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -146,8 +148,11 @@ def test_a_run_without_a_name_gets_a_new_one():
         ("evaluate run --split test", "there is no test split"),
         ("evaluate run --adapt 0", "--adapt must be a positive number"),
         ("train --resume run --config run/config.json", "leave out --config"),
-        ("train --config nowhere.json", "cannot read --config nowhere.json"),
+        ("train --config nowhere.json", "cannot read nowhere.json: No such file"),
         ("train --config text.txt", "text.txt is damaged"),
+        ("train --text text.txt --layers 256", "--layers must be less than 256"),
+        ("train --text text.txt --steps 2147483648", "--steps must be less than 2147483648"),
+        ("train --text text.txt --clip 1e999", "--clip must be finite, got inf"),
         ("train --text text.txt --data .", "--text and --data are two ways"),
         ("train --data nowhere", "cannot read --data"),
         ("train --data run", "has no file with train in its name"),
@@ -234,6 +239,66 @@ def test_help_needs_nothing_heavy():
     assert "--learning-rate" in done.stdout
     imported = {line.rsplit("|")[-1].strip() for line in done.stderr.splitlines()}
     assert not imported & {"orbax", "matplotlib", "tqdm"}
+
+
+def test_ctrl_c_while_it_starts_is_one_line():
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "rnn_jax", "sample", "run"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "jax._src.config" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    assert [line for line in errors.splitlines() if not line.startswith("import time:")] == [
+        "error: interrupted"
+    ]
+
+
+def test_a_library_leaves_ctrl_c_alone():
+    done = python("-c", "import signal as s, rnn_jax; print(s.getsignal(s.SIGINT).__name__)")
+    assert done.stdout == "default_int_handler\n"
+
+
+def test_after_ctrl_c_nothing_is_torn_down():
+    # Threads of XLA that are still compiling would find Python gone.
+    done = python(
+        "-c",
+        "import atexit; from rnn_jax.interrupts import end; "
+        "atexit.register(print, 'torn down'); print('said'); end(130)",
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "said\n", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [2.0, 2.5, 3.0, 3.5, 4.0, 5.0])
+def test_ctrl_c_in_the_spectrum(delay):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rnn_jax", "spectrum", "run"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (130, "error: interrupted\n")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_closed_streams_do_no_harm(closed):
+    done = subprocess.run(
+        f"{sys.executable} -m rnn_jax sample run --length 5 {closed}",
+        shell=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout) == (6 if closed == "2>&-" else 0)
 
 
 def test_a_reader_may_leave_early():

@@ -25,9 +25,10 @@ from rnn_jax.language.vocabulary import UNKNOWN, Vocabulary
 # -- settings --------------------------------------------------------------------------------------
 
 
-def test_a_config_survives_its_file():
+def test_a_config_survives_its_file(tmp_path):
     config = Config(cell="gru", stride=3, learning_rate=1e-3)
-    assert Config.from_json(config.to_json(), "here") == config
+    (tmp_path / "config.json").write_text(config.to_json())
+    assert Config.read(tmp_path / "config.json") == config
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,8 @@ def test_a_config_survives_its_file():
         ({"cell": "lstn"}, "'lstn'; the known ones are elman, irnn, jordan, lstm, gru, mgu"),
         ({"clip": -1.0}, "--clip must be at least 0"),
         ({"clip": math.nan}, "--clip must be finite"),
+        ({"clip": 10**400}, "--clip must be finite"),
+        ({"steps": 2**31}, "--steps must be less than"),
         ({"validation": 1.0}, "--validation must be less than 1"),
         ({"window": 10, "stride": 11}, "--stride must be at most --window"),
     ],
@@ -51,9 +54,10 @@ def test_what_a_setting_may_not_be(values, message):
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"hidden": 0}', '{"colour": 3}'])
-def test_a_damaged_config_is_named(text):
+def test_a_damaged_config_is_named(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
     with pytest.raises(RunError, match=r"config\.json"):
-        Config.from_json(text, "config.json")
+        Config.read(tmp_path / "config.json")
 
 
 def test_every_setting_explains_itself():
@@ -242,17 +246,42 @@ def test_a_hopeless_loss_still_has_a_perplexity():
 
 def test_lines_can_be_cut_back(tmp_path):
     lines = JsonLines(tmp_path / "lines")
-    lines.append({"a": 1})
+    lines.append({"step": 1})
     size = lines.sync()
-    lines.append({"b": 0.1})
+    lines.append({"step": 2, "b": 0.1})
     with lines.path.open("a") as file:
         file.write('{"half')
     with pytest.raises(RunError, match="damaged at line 3"):
-        list(lines.read())
-    lines.cut(size)
-    assert list(lines.read()) == [{"a": 1}]
-    with pytest.raises(RunError, match="damaged: 9 bytes, where the checkpoint saw 10"):
-        lines.cut(size + 1)
+        lines.read()
+    assert lines.last_step() == 2
+    left = lines.left(size, 1)
+    assert len(lines.path.read_bytes()) > size  # to look changes nothing
+    assert lines.keep(left) is None
+    assert lines.read() == [{"step": 1}]
+
+
+@pytest.mark.parametrize(
+    ("content", "left"),
+    [
+        (b"", []),
+        (b'{"step": 1}\n{"st', [1]),
+        (b'{"step": 1}\n{"step": 2}', [1, 2]),
+        (b'{"step": 1}\nnoise\n{"step": 2}\n{"step": 3}\n', [1, 2]),
+        (b'{"step": 1}\r\n{"step": 2}\r\n', [1, 2]),
+        (b'{"step": 3}\n{"step": 1}\n', [1]),
+    ],
+)
+def test_what_is_left_of_damaged_lines_is_kept_and_said(tmp_path, content, left):
+    lines = JsonLines(tmp_path / "lines")
+    lines.path.write_bytes(content)
+    said = lines.keep(lines.left(24, step=2))
+    assert f"lines is damaged: of the lines that the checkpoint saw, {len(left)} are left" in said
+    assert [record["step"] for record in lines.read()] == left
+    copy = tmp_path / "lines.damaged-1"
+    assert copy.exists() == (content != lines.path.read_bytes()) == (str(copy) in said)
+    assert not copy.exists() or copy.read_bytes() == content
+    lines.append({"step": 3})
+    assert [record["step"] for record in lines.read()] == [*left, 3]
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "training": [*LOOPS, "checks", "unroll"],
     "parallel": ["errors"],
     "allocator": [],
+    "interrupts": [],
     "batching": BASE,
     "tasks": ["errors", "arguments"],
     "analysis": [*CORE, "training"],
@@ -56,12 +57,13 @@ MAY_IMPORT = {
         "training",
         "parallel",
         "allocator",
+        "interrupts",
         "batching",
         "tasks",
         "analysis",
     ],
     "language": [*CORE, "training", "analysis", "__init__"],  # a user of the library, as any
-    "__main__": ["errors", "allocator", "language", "__init__"],
+    "__main__": ["errors", "allocator", "interrupts", "language", "__init__"],
 }
 
 # What `import rnn_jax` must leave alone, for each costs more than all of rnn_jax, and the folders

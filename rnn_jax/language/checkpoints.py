@@ -19,7 +19,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from rnn_jax.language.errors import RunError
+from rnn_jax.language.errors import RunError, reason
 
 _KEPT = 3
 
@@ -59,6 +59,8 @@ class Checkpoints:
             cleanup_tmp_directories=not read_only,
             read_only=read_only,
         )
+        if folder.exists() and not folder.is_dir():  # orbax would see it only when it saves
+            raise RunError(f"cannot use {folder}: it is no folder")
         try:
             self._manager = ocp.CheckpointManager(
                 folder.absolute(), options=options, item_names=("state", "progress")
@@ -107,6 +109,23 @@ class Checkpoints:
                 f"{reason(error)}; {self.kept()}; mend that, then go on by train --resume"
             ) from error
 
+    def differences(self, step: int, like: Any) -> str | None:
+        """How the arrays of a checkpoint differ in shape from those of `like`, in words.
+
+        None if they do not, or if the checkpoint is too damaged to tell.
+        """
+        folder = self.folder.absolute() / str(step) / "state"
+        try:
+            found = _shapes(ocp.StandardCheckpointHandler().metadata(folder).tree)
+        except Exception:  # damage has as many faces as there are files
+            return None
+        wanted = _shapes(like)
+        for name in sorted(found.keys() | wanted.keys()):
+            there, here = found.get(name, "none"), wanted.get(name, "none")
+            if there != here:
+                return f"the shape of {name} is {there} where {here} is expected"
+        return None
+
     def restore(self, step: int, like: Any) -> tuple[Any, Progress]:
         """A checkpoint, checked to be what was saved.
 
@@ -153,18 +172,6 @@ class Checkpoints:
                 self._manager.delete(later)
 
 
-def reason(error: BaseException) -> str:
-    """Why something could not be written, in a few words."""
-    text = str(error)
-    if "No space left on device" in text or "ENOSPC" in text:
-        return "no space left on the disk"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    # Tensorstore's messages go from the general to the particular, and end in an error number.
-    lines = text.strip().splitlines() or [type(error).__name__]
-    return lines[0].split(" [")[0].rsplit(": ", 1)[-1]
-
-
 def _hush() -> None:
     """Leave it to the exception to say that a save failed, once and in one line.
 
@@ -178,8 +185,20 @@ def _hush() -> None:
 
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:
-    if str(what.exc_value) != "Event loop is closed":
+    # A coroutine of orbax that nobody waits for any more: it has raised already, or its loop ended.
+    code = getattr(what.object, "cr_code", None)
+    left = code is not None and "orbax" in code.co_filename
+    if not left and str(what.exc_value) != "Event loop is closed":
         sys.__unraisablehook__(what)
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    """The shape of each array, by its place in the state."""
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): tuple(leaf.shape)
+        for path, leaf in jax.tree.leaves_with_path(tree)
+        if getattr(leaf, "shape", None) is not None
+    }
 
 
 def _digest(state: Any, progress: Progress) -> str:

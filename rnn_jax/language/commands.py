@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import jax
 import numpy as np
 
 from rnn_jax.language import plots
 from rnn_jax.language.baselines import Baselines, baselines
-from rnn_jax.language.checkpoints import reason
 from rnn_jax.language.comparison import compare
 from rnn_jax.language.config import Config
 from rnn_jax.language.corpus import Corpus, load, load_test
-from rnn_jax.language.errors import InputError, RunError
+from rnn_jax.language.errors import InputError, RunError, reason
 from rnn_jax.language.evaluate import Evaluation, evaluate_adapting, token_losses
 from rnn_jax.language.files import write_whole
 from rnn_jax.language.generate import write
@@ -32,15 +32,19 @@ def start_run(config: Config, folder: str | None) -> None:
     """Train a new run, in a folder of its own."""
     corpus = load(config)
     Learner(config, len(corpus.vocabulary)).check_memory()
-    _train(Run.create(folder, config, corpus), corpus, None)
+    run = Run.create(folder, config, corpus)
+    with run.locked():
+        _train(run, config, corpus, None)
 
 
-def resume_run(folder: str, from_step: int | None) -> None:
-    """Go on with a run, by its own config."""
+def resume_run(folder: str, from_step: int | None, given: dict[str, Any]) -> None:
+    """Go on with a run by its own config, but for the settings that are `given` anew."""
     run = Run.open(folder)
-    corpus = load(run.config())
-    run.check_text(corpus)
-    _train(run, corpus, from_step)
+    with run.locked():
+        config = run.config().resumed(**given)
+        corpus = run.corpus(config)
+        Learner(config, len(corpus.vocabulary)).check_memory()
+        _train(run, config, corpus, from_step)
 
 
 def sample_run(
@@ -55,14 +59,18 @@ def sample_run(
     print(text)
 
 
-def evaluate_run(folder: str, split: str, step: int | None, adapt: float | None) -> None:
-    """Print the perplexity of a run's model; with `adapt`, as well as it learns while it reads."""
+def evaluate_run(
+    folder: str, split: str, step: int | None, adapt: float | None, given: dict[str, Any]
+) -> None:
+    """Print the perplexity of a run's model; with `adapt`, as well as it learns while it reads.
+
+    `given` says where the text lies now, if it was moved.
+    """
     if adapt is not None and not 0 < adapt < math.inf:
         raise InputError(f"--adapt must be a positive number, got {adapt}")
     run = Run.open(folder)
-    config = run.config()
-    corpus = load(config)
-    run.check_text(corpus)
+    config = run.config().resumed(**given)
+    corpus = run.corpus(config)
     pairs = load_test(config, corpus.vocabulary) if split == "test" else corpus.split(split)
     learner = Learner(config, len(corpus.vocabulary))
     loaded = load_params(run, learner, step)
@@ -99,15 +107,19 @@ def evaluate_run(folder: str, split: str, step: int | None, adapt: float | None)
         print(f"{name}: perplexity {value:.4f}")
 
 
-def spectrum_run(folder: str, step: int | None, streams: int, length: int) -> None:
-    """Analyse the gradients of a run's model; numbers, pictures and a report in its folder."""
+def spectrum_run(
+    folder: str, step: int | None, streams: int, length: int, given: dict[str, Any]
+) -> None:
+    """Analyse the gradients of a run's model; numbers, pictures and a report in its folder.
+
+    `given` says where the text lies now, if it was moved.
+    """
     for option, value, least in (("--batch", streams, 1), ("--length", length, 2)):
         if value < least:
             raise InputError(f"{option} must be at least {least}, got {value}")
     run = Run.open(folder)
-    config = run.config()
-    corpus = load(config)
-    run.check_text(corpus)
+    config = run.config().resumed(**given)
+    corpus = run.corpus(config)
     learner = Learner(config, len(corpus.vocabulary))
     loaded = load_params(run, learner, step)
     try:
@@ -130,8 +142,8 @@ def spectrum_run(folder: str, step: int | None, streams: int, length: int) -> No
     print(f"all of it: {run.spectrum}")
 
 
-def _train(run: Run, corpus: Corpus, from_step: int | None) -> None:
-    counted, config = _baselines(corpus), run.config()
+def _train(run: Run, config: Config, corpus: Corpus, from_step: int | None) -> None:
+    counted = _baselines(corpus)
     learner = Learner(config, len(corpus.vocabulary))
     print(
         f"{config.cell}, {config.layers} x {config.hidden} units, "
@@ -140,8 +152,11 @@ def _train(run: Run, corpus: Corpus, from_step: int | None) -> None:
         f"run folder: {run.folder}",
         flush=True,
     )
-    best = train(run, corpus, counted, from_step)
-    print(report(run, corpus, best))
+    best = train(run, config, corpus, counted, from_step)
+    try:
+        print(report(run, corpus, best))
+    except OSError as error:
+        raise RunError(f"cannot write to {run.folder}: {reason(error)}") from error
 
 
 def _baselines(corpus: Corpus) -> Baselines:

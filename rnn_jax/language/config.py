@@ -9,15 +9,26 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import reprlib
+import sys
+from pathlib import Path
 from typing import Any
 
+from rnn_jax.errors import RNNError
 from rnn_jax.language.errors import InputError, RunError
+from rnn_jax.language.files import read_json
 
 LEVELS = ("char", "word")
 CELLS = ("elman", "irnn", "jordan", "lstm", "gru", "mgu")
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "linear", "cosine", "halving")
+FOLLOWS_LENGTH = ("linear", "cosine")
+"""The schedules whose step sizes all follow from how long the run is."""
+RESUMABLE = ("text", "data", "epochs", "steps")
+"""What may be another when a run goes on: where its text lies, and how long it is."""
 _WIDE = 2**16  # wider, and the weights of one gate alone are 16 GiB
+_DEEP = 2**8
+_INT = 2**31  # what JAX counts with, unless a setting has a limit of its own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +45,8 @@ class Setting:
 
 
 def _setting(default: Any, kind: type, help: str, **limits: Any) -> Any:
+    if kind is int:
+        limits.setdefault("below", _INT)
     rule = Setting(help, kind, optional=default is None, **limits)
     return dataclasses.field(default=default, metadata={"setting": rule})
 
@@ -64,7 +77,7 @@ class Config:
     )
     cell: str = _setting("lstm", str, "the recurrent cell", choices=CELLS)
     hidden: int = _setting(256, int, "units of each recurrent layer", at_least=1, below=_WIDE)
-    layers: int = _setting(1, int, "recurrent layers", at_least=1)
+    layers: int = _setting(1, int, "recurrent layers", at_least=1, below=_DEEP)
     time_scales: float = _setting(
         0.0,
         float,
@@ -160,37 +173,57 @@ class Config:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, source: str) -> Config:
-        """The inverse of `to_json`; `source` names the file in messages.
+    def read(cls, path: Path) -> Config:
+        """The inverse of `to_json`, from a file.
 
         Raises:
-            RunError: the text is damaged, or is from a version with other settings.
+            RunError: the file is damaged, or is from a version with other settings.
         """
         try:
-            values = read_settings(text, source)
+            return cls(**read_settings(path, RunError))
         except InputError as error:
-            raise RunError(str(error)) from error
-        try:
-            return cls(**values)
-        except InputError as error:
-            raise RunError(f"{source}: {error}") from error
+            raise RunError(f"{path}: {error}") from error
+
+    def resumed(self, **given: Any) -> Config:
+        """The settings of a run that goes on, where some of `RESUMABLE` are given anew.
+
+        `steps` takes the place of `epochs`, and the other way round.
+
+        Raises:
+            InputError: it would be another run, or a value is out of range.
+        """
+        named = "data" if self.data is not None else "text"
+        other = {"data": "text", "text": "data"}[named]
+        if other in given:
+            raise InputError(
+                f"the run was started with {option(named)}, and {option(other)} divides a text "
+                f"in another way; name its place by {option(named)}"
+            )
+        if "epochs" in given:
+            given = {"steps": None} | given
+        config = dataclasses.replace(self, **given)
+        lengths = [(c.steps, c.epochs) for c in (self, config)]
+        if self.schedule in FOLLOWS_LENGTH and lengths[0] != lengths[1]:
+            raise InputError(
+                f"with --schedule {self.schedule} every step size follows from the length, so that "
+                "a longer or a shorter run is another one: start it, by train --config with the "
+                "config.json of this run"
+            )
+        return config
 
 
-def read_settings(text: str, source: str) -> dict[str, Any]:
-    """Some settings, by name, from a text like that of `config.json`.
+def read_settings(path: Path, kind: type[RNNError] = InputError) -> dict[str, Any]:
+    """Some settings, by name, from a file like `config.json`.
 
     Raises:
-        InputError: it is no JSON, or names what is no setting; the message names the `source`.
+        InputError: it cannot be read, is no JSON, or names what is no setting; or another `kind`.
     """
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{source} is damaged: {error}") from error
+    values = read_json(path, kind)
     if not isinstance(values, dict):
-        raise InputError(f"{source} is damaged: expected the settings of a run")
+        raise kind(f"{path} is damaged: expected the settings of a run")
     unknown = sorted(set(values) - set(settings()))
     if unknown:
-        raise InputError(f"{source} has settings this version does not know: {', '.join(unknown)}")
+        raise kind(f"{path} has settings this version does not know: {', '.join(unknown)}")
     return values
 
 
@@ -207,20 +240,23 @@ def option(name: str) -> str:
 def _check(name: str, value: Any, rule: Setting) -> None:
     if value is None and rule.optional:
         return
+    shown = reprlib.repr(value)  # shortened, for a file may hold anything
     # A whole number is a fine float; True is not a fine int, though Python says it is one.
     kinds: tuple[type, ...] = (int, float) if rule.kind is float else (rule.kind,)
     fits = isinstance(value, kinds) and isinstance(value, bool) == (rule.kind is bool)
     if not fits:
-        raise InputError(f"{name} must be of type {rule.kind.__name__}, got {value!r}")
+        raise InputError(f"{name} must be of type {rule.kind.__name__}, got {shown}")
     if rule.choices and value not in rule.choices:
-        raise InputError(f"{name}: unknown {value!r}; the known ones are {', '.join(rule.choices)}")
+        raise InputError(
+            f"{name}: unknown {reprlib.repr(value)}; the known ones are {', '.join(rule.choices)}"
+        )
     if isinstance(value, str | bool):
         return
-    if not math.isfinite(value):
-        raise InputError(f"{name} must be finite, got {value}")
+    if not abs(value) <= sys.float_info.max:  # an int may be larger than any float
+        raise InputError(f"{name} must be finite, got {shown}")
     if value < rule.at_least:
-        raise InputError(f"{name} must be at least {rule.at_least}, got {value}")
+        raise InputError(f"{name} must be at least {rule.at_least}, got {shown}")
     if value <= rule.above:
-        raise InputError(f"{name} must be greater than {rule.above}, got {value}")
+        raise InputError(f"{name} must be greater than {rule.above}, got {shown}")
     if value >= rule.below:
-        raise InputError(f"{name} must be less than {rule.below}, got {value}")
+        raise InputError(f"{name} must be less than {rule.below}, got {shown}")

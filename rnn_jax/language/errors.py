@@ -15,3 +15,15 @@ class RunError(RNNError):
 
 class Interrupted(RNNError):
     """The user pressed ctrl-C. The message says how to go on."""
+
+
+def reason(error: BaseException) -> str:
+    """Why a file could not be read or written, in a few words."""
+    text = str(error)
+    if "No space left on device" in text or "ENOSPC" in text:
+        return "no space left on the disk"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    # Tensorstore's messages go from the general to the particular, and end in an error number.
+    lines = text.strip().splitlines() or [type(error).__name__]
+    return lines[0].split(" [")[0].rsplit(": ", 1)[-1]

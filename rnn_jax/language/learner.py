@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import rnn_jax as rnn
-from rnn_jax.language.checkpoints import Checkpoints
+from rnn_jax.language.checkpoints import Checkpoints, Progress
 from rnn_jax.language.config import Config
-from rnn_jax.language.errors import InputError
+from rnn_jax.language.errors import InputError, RunError
 from rnn_jax.language.model import Scored, language_model, with_biases
 from rnn_jax.language.optimizer import averaged, optimizer
 from rnn_jax.language.run import Run
@@ -122,11 +122,36 @@ def load_params(run: Run, learner: Learner, step: int | None) -> Loaded:
         steps = checkpoints.steps()
         if not steps:
             raise InputError(f"{run.folder} has no checkpoint yet; `{run.resume_command}` goes on")
-        at = choose_step(steps, step, run)
-        state, progress = checkpoints.restore(at, learner.like())
+        state, progress = restore(checkpoints, step, learner.like(), run, "--step")
     if step is None and progress.best_step is not None:
         return Loaded(state.best, progress.best_step, ", the best on validation")
-    return Loaded(learner.evaluated(state.train), at, "")
+    return Loaded(learner.evaluated(state.train), progress.step, "")
+
+
+def restore(
+    checkpoints: Checkpoints, asked: int | None, like: Any, run: Run, option: str
+) -> tuple[State, Progress]:
+    """The checkpoint of the step that was `asked` for, or the last; `option` is what asks for one.
+
+    Raises:
+        InputError: there is none of that step.
+        RunError: it is damaged, or of another network. The message says what to do.
+    """
+    step = choose_step(checkpoints.steps(), asked, run)
+    differences = checkpoints.differences(step, like)
+    if differences is not None:
+        raise RunError(
+            f"the checkpoint of step {step} in {checkpoints.folder} is not of the network that "
+            f"{run.config_file} describes: {differences}; restore what was edited"
+        )
+    try:
+        return checkpoints.restore(step, like)
+    except RunError as error:
+        good = checkpoints.last_good(like)
+        way = f"the last good one is had by `{option} {good}`"
+        if good is None:
+            way = "no other is sound: start a new run"
+        raise RunError(f"{error}; {way}") from error
 
 
 def choose_step(steps: list[int], asked: int | None, run: Run) -> int:

@@ -44,8 +44,10 @@ def learning_curve(
         ("train", "training", _TRAIN, 1.2, ""),
         ("validation", "validation", _MODEL, 2, "o"),
     ):
-        points = [(r["step"], r["perplexity"]) for r in records if r["split"] == split]
-        steps, values = zip(*points, strict=True)
+        steps, values = (
+            [record[name] for record in records if record["split"] == split]
+            for name in ("step", "perplexity")
+        )
         axes.plot(
             steps, values, color=color, linewidth=width, marker=marker, markersize=4, label=label
         )

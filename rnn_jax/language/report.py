@@ -17,23 +17,23 @@ from rnn_jax.language.evaluate import token_losses
 from rnn_jax.language.files import write_whole
 from rnn_jax.language.generate import write
 from rnn_jax.language.learner import Learner
+from rnn_jax.language.measures import bits, perplexity
 from rnn_jax.language.model import count, cross_entropy
 from rnn_jax.language.run import Run
+from rnn_jax.language.train import Best
 
 _SAMPLE_LENGTH = {"char": 1000, "word": 200}
 _TEMPERATURE = 0.7
 
 
-def report(run: Run, corpus: Corpus, params: rnn.Params) -> str:
+def report(run: Run, corpus: Corpus, best: Best) -> str:
     """Write report.json, sample.txt and the pictures; what to tell the user, in a few lines.
 
-    `params` are those that validation found best.
+    It is about what validation found `best`.
     """
+    params = best.params
     config = run.config()
     learner = Learner(config, len(corpus.vocabulary))
-    records = list(run.metrics.read())
-    validations = [record for record in records if record["split"] == "validation"]
-    best = min(validations, key=lambda record: record["loss"])
     pairs = corpus.split("validation")
     beside = compare(corpus, pairs, token_losses(learner.model, params, *pairs))
     by_lag = gradient_by_lag(learner, params, corpus)
@@ -48,15 +48,15 @@ def report(run: Run, corpus: Corpus, params: rnn.Params) -> str:
         seed=config.seed,
     )
     numbers: dict[str, Any] = {
-        "step": best["step"],
-        "validation_perplexity": best["perplexity"],
+        "step": best.step,
+        "validation_perplexity": perplexity(best.loss),
         "mixture_perplexity": beside.mixed.perplexity,
         "mixture_weight": beside.mixed.weight,
         "kneser_ney_perplexity": beside.counts.kneser_ney,
         "bigram_perplexity": beside.counts.bigram,
         "unigram_perplexity": beside.counts.unigram,
-        "validation_loss": best["loss"],
-        "validation_tokens": best["tokens"],
+        "validation_loss": best.loss,
+        "validation_tokens": len(corpus.validation),
         "train_tokens": len(corpus.train),
         "vocabulary": len(corpus.vocabulary),
         "parameters": count(params),
@@ -64,18 +64,18 @@ def report(run: Run, corpus: Corpus, params: rnn.Params) -> str:
     }
     write_whole(run.report, json.dumps(numbers, indent=2) + "\n")
     write_whole(run.sample, sample.rstrip("\n") + "\n")
-    pictures = plots.draw(run, records, beside.counts, by_lag)
+    pictures = plots.draw(run, run.metrics.read(), beside.counts, by_lag)
     names = {
-        f"{config.cell} {config.hidden}": f"{best['perplexity']:8.2f}"
-        + (f"   {best['bits_per_char']:.2f} bits per character" if config.level == "char" else ""),
+        f"{config.cell} {config.hidden}": f"{perplexity(best.loss):8.2f}"
+        + (f"   {bits(best.loss):.2f} bits per character" if config.level == "char" else ""),
         **{name: f"{value:8.2f}" for name, value in beside.rows().items()},
     }
     width = max(map(len, names))
     rows = "\n".join(f"  {name:<{width}} {value}" for name, value in names.items())
     excerpt = "\n".join(f"  {line}" for line in sample.strip("\n").splitlines()[:8])
     return (
-        f"validation perplexity over {best['tokens']} tokens, the best at step "
-        f"{best['step']}\n{rows}\n"
+        f"validation perplexity over {len(corpus.validation)} tokens, the best at step "
+        f"{best.step}\n{rows}\n"
         f"sample\n{excerpt}\n{pictures}\nall of it: {run.folder}"
     )
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rnn_jax.language.config import Config
-from rnn_jax.language.corpus import Corpus
-from rnn_jax.language.errors import InputError, RunError
-from rnn_jax.language.files import JsonLines, write_whole
+from rnn_jax.language.corpus import Corpus, load
+from rnn_jax.language.errors import InputError, RunError, reason
+from rnn_jax.language.files import JsonLines, read_json, write_whole
+from rnn_jax.language.measures import is_measured
 from rnn_jax.language.vocabulary import Vocabulary
 
 
@@ -27,7 +28,7 @@ class Run:
         self.config_file = folder / "config.json"
         self.vocabulary_file = folder / "vocabulary.json"
         self.checkpoints = folder / "checkpoints"
-        self.metrics = JsonLines(folder / "metrics.jsonl")
+        self.metrics = JsonLines(folder / "metrics.jsonl", is_measured)
         self.timings = JsonLines(folder / "timings.jsonl")
         self.report = folder / "report.json"
         self.sample = folder / "sample.txt"
@@ -41,19 +42,20 @@ class Run:
 
         Raises:
             InputError: the folder holds a run already.
-            RunError: the folder cannot be written.
+            RunError: the folder cannot be written, or another process is at it.
         """
         try:
             run = cls(_new_folder(config) if folder is None else Path(folder))
             run.folder.mkdir(parents=True, exist_ok=True)
-            if run.config_file.exists():
-                raise InputError(
-                    f"{run.folder} already holds a run: go on with it by "
-                    f"`{run.resume_command}`, or give another --run"
-                )
-            record = {"text_sha256": corpus.digest, "tokens": corpus.vocabulary.tokens}
-            write_whole(run.vocabulary_file, json.dumps(record, ensure_ascii=False) + "\n")
-            write_whole(run.config_file, config.to_json())
+            with run.locked():  # or two that start here at once have parts of each other
+                if run.config_file.exists():
+                    raise InputError(
+                        f"{run.folder} already holds a run: go on with it by "
+                        f"`{run.resume_command}`, or give another --run"
+                    )
+                record = {"text_sha256": corpus.digest, "tokens": corpus.vocabulary.tokens}
+                write_whole(run.vocabulary_file, json.dumps(record, ensure_ascii=False) + "\n")
+                run.write_config(config)
         except OSError as error:
             raise RunError(
                 f"cannot write the run folder: {error.strerror}: {error.filename}"
@@ -78,24 +80,44 @@ class Run:
         return f"python -m rnn_jax train --resume {shlex.quote(str(self.folder))}"
 
     def config(self) -> Config:
-        """The settings that the run was started with."""
-        return Config.from_json(_read(self.config_file), str(self.config_file))
+        """The settings that the run was started with, or last went on with."""
+        return Config.read(self.config_file)
+
+    def write_config(self, config: Config) -> None:
+        """Write down other settings, at one stroke."""
+        write_whole(self.config_file, config.to_json())
 
     def vocabulary(self) -> Vocabulary:
         """The tokens, in the order of their ids."""
-        return Vocabulary(tuple(self._vocabulary_record()[1]))
+        return Vocabulary(self._vocabulary_record()[1])
 
-    def check_text(self, corpus: Corpus) -> None:
-        """Make sure that a text is the one the run was started with.
+    def corpus(self, config: Config) -> Corpus:
+        """The text of the run, from where its config, or one that takes its place, says it is.
 
         Raises:
-            RunError: it is another one.
+            InputError: there is none, or it cannot be used.
+            RunError: it is another text than the run was started with.
         """
-        if corpus.digest != self._vocabulary_record()[0]:
+        place = config.text if config.data is None else config.data
+        if place is not None and not Path(place).exists():
+            where = "--text" if config.data is None else "--data"
+            raise InputError(
+                f"no such text: {place}; if the text of {self.folder} was moved, name its place "
+                f"by {where}"
+            )
+        corpus = load(config)
+        digest, tokens = self._vocabulary_record()
+        if corpus.digest != digest:
             raise RunError(
                 f"the text has changed since {self.folder} was started; restore it, "
                 "or start a new run"
             )
+        if corpus.vocabulary.tokens != tokens:
+            raise RunError(
+                f"{self.vocabulary_file} is not the vocabulary that {self.config_file} makes of "
+                "the text; restore what was edited, or start a new run"
+            )
+        return corpus
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -109,26 +131,30 @@ class Run:
         except ImportError:  # Windows
             yield
             return
-        with (self.folder / "lock").open("w") as file:
+        path = self.folder / "lock"
+        try:
+            file = path.open("a")
+        except OSError as error:
+            raise RunError(f"cannot open {path}: {reason(error)}") from error
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise RunError(f"another process is training in {self.folder}") from error
+            except OSError as error:
+                raise RunError(f"cannot lock {path}: {reason(error)}") from error
             yield
 
-    def _vocabulary_record(self) -> tuple[str, list[str]]:
+    def _vocabulary_record(self) -> tuple[str, tuple[str, ...]]:
+        record = read_json(self.vocabulary_file)
         try:
-            record = json.loads(_read(self.vocabulary_file))
-            return record["text_sha256"], record["tokens"]
-        except (ValueError, KeyError, TypeError) as error:
+            digest, tokens = record["text_sha256"], record["tokens"]
+            "".join(tokens).encode()
+        except (LookupError, TypeError, ValueError) as error:
             raise RunError(f"{self.vocabulary_file} is damaged") from error
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"cannot read {path}: {error}") from error
+        if not (isinstance(tokens, list) and tokens and len(tokens) == len(set(tokens))):
+            raise RunError(f"{self.vocabulary_file} is damaged: expected a list of tokens")
+        return digest, tuple(tokens)
 
 
 def _new_folder(config: Config) -> Path:

@@ -4,50 +4,63 @@ from __future__ import annotations
 
 import functools
 import math
+import shlex
+import sys
 import time
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 import rnn_jax as rnn
 from rnn_jax.language.baselines import Baselines
-from rnn_jax.language.checkpoints import Checkpoints, Progress, reason
+from rnn_jax.language.checkpoints import Checkpoints, Progress
 from rnn_jax.language.config import Config
 from rnn_jax.language.corpus import Corpus, log_frequencies, streams
 from rnn_jax.language.display import Display
-from rnn_jax.language.errors import Interrupted, RunError
+from rnn_jax.language.errors import InputError, Interrupted, RunError, reason
 from rnn_jax.language.evaluate import evaluate
-from rnn_jax.language.learner import Learner, State, choose_step
+from rnn_jax.language.learner import Learner, State, restore
 from rnn_jax.language.measures import describe, perplexity
 from rnn_jax.language.optimizer import after_validation
 from rnn_jax.language.run import Run
 
 
-def train(run: Run, corpus: Corpus, baselines: Baselines, from_step: int | None) -> rnn.Params:
+class Best(NamedTuple):
+    """What validation found best."""
+
+    params: rnn.Params
+    step: int
+    loss: float
+
+
+def train(
+    run: Run, config: Config, corpus: Corpus, baselines: Baselines, from_step: int | None
+) -> Best:
     """Train a run to its end: from its last checkpoint, or from the start if it has none.
 
     The end is the last update, or `patience` validations without a better one.
 
     A run that was killed and goes on writes the same metrics, byte for byte, as one that was not.
+    One that is made longer was validated where it ended before, in addition.
 
     Args:
-        run: a run that was created with the text of `corpus`.
+        run: a run that was created with the text of `corpus`, and is locked.
+        config: its settings; written down, if they are others than before.
         corpus: the text.
         baselines: what to compare with.
         from_step: the checkpoint to go on from, instead of the last.
 
-    Returns:
-        The params that validation found best.
-
     Raises:
-        InputError: there is no checkpoint of `from_step`.
-        RunError: the folder cannot be written, a checkpoint is damaged, the loss is not finite,
-            or memory is short. The message says what is kept and how to go on.
+        InputError: there is no checkpoint of `from_step`, or it is beyond the end.
+        RunError: the folder cannot be written, something in it is damaged, the loss is not
+            finite, or memory is short. The message says what is kept and how to go on. Nothing is
+            deleted before all that is needed was read.
         Interrupted: by ctrl-C.
     """
-    with run.locked(), Checkpoints(run.checkpoints) as checkpoints:
+    with Checkpoints(run.checkpoints) as checkpoints:
         try:
-            return _Training(run, corpus, baselines, checkpoints, from_step).to_the_end()
+            return _Training(run, config, corpus, baselines, checkpoints, from_step).to_the_end()
         except KeyboardInterrupt as error:
             raise Interrupted(f"interrupted; go on by `{run.resume_command}`") from error
         except OSError as error:
@@ -74,19 +87,22 @@ class _Training:
     def __init__(
         self,
         run: Run,
+        config: Config,
         corpus: Corpus,
         baselines: Baselines,
         checkpoints: Checkpoints,
         from_step: int | None,
     ) -> None:
-        self.run, self.config, self.checkpoints = run, run.config(), checkpoints
+        self.run, self.config, self.checkpoints = run, config, checkpoints
         self.baselines = baselines
         self.validation = corpus.split("validation")
-        self.inputs, self.targets = streams(corpus.train, self.config.batch)
-        self.updates_per_epoch = updates_per_epoch(self.config, len(self.inputs))
+        self.inputs, self.targets = streams(corpus.train, config.batch)
+        self.updates_per_epoch = updates_per_epoch(config, len(self.inputs))
         self.biases = log_frequencies(corpus.train, len(corpus.vocabulary))
-        self.total = self.config.steps or self.config.epochs * self.updates_per_epoch
-        self.learner = Learner(self.config, len(corpus.vocabulary), self.total)
+        self.total = config.steps or config.epochs * self.updates_per_epoch
+        if self.total >= 2**31:
+            raise InputError(f"{self.total} updates are more than can be counted: lower --epochs")
+        self.learner = Learner(config, len(corpus.vocabulary), self.total)
         (self.state, self.best), progress = self._begin(from_step)
         self.step = progress.step
         self.recent = list(progress.recent)
@@ -96,25 +112,54 @@ class _Training:
         self.speed = 0.0
 
     def _begin(self, from_step: int | None) -> tuple[State, Progress]:
-        steps = self.checkpoints.steps()
-        if not steps and from_step is None:
-            self.run.metrics.cut(0)
-            return self.learner.start(self.biases), Progress()
-        step, like = choose_step(steps, from_step, self.run), self.learner.like()
-        try:
-            state, progress = self.checkpoints.restore(step, like)
-        except RunError as error:
-            good = self.checkpoints.last_good(like)
-            command = f"{self.run.resume_command} --from-step {good}"
-            way = f"go on from the last good one by `{command}`"
-            if good is None:
-                way = "no other is sound: start a new run"
-            raise RunError(f"{error}; {way}") from error
+        run, step = self.run, 0
+        state, progress = None, Progress()
+        if self.checkpoints.steps() or from_step is not None:
+            way = f"{run.resume_command} --from-step"
+            like = self.learner.like()
+            state, progress = restore(self.checkpoints, from_step, like, run, way)
+            step = progress.step
+        self._check(step)
+        kept = run.metrics.left(progress.metrics_size, step)
+        # All that is needed has been read. Only from here on is anything changed.
+        if run.config() != self.config:
+            run.write_config(self.config)
         self.checkpoints.forget_after(step)
-        self.run.metrics.cut(progress.metrics_size)
-        return state, progress
+        said = run.metrics.keep(kept)
+        if said is not None:
+            print(f"warning: {said}", file=sys.stderr, flush=True)
+        return state or self.learner.start(self.biases), progress
 
-    def to_the_end(self) -> rnn.Params:
+    def _check(self, step: int) -> None:
+        """Make sure that the run can go on from a step; 0 if there is no checkpoint."""
+        run = self.run
+        if step > self.total:
+            raise InputError(
+                f"{run.folder} has done {step} updates, and is to end after {self.total}: ask for "
+                "more --steps or --epochs, or go back to an earlier checkpoint by --from-step"
+            )
+        if step:
+            return
+        last = run.metrics.last_step()
+        if last > min(self.config.checkpoint_every or self.updates_per_epoch, self.total):
+            raise RunError(
+                f"{run.checkpoints} has no checkpoint, and {run.metrics.path} goes to step {last}: "
+                "put back what was there, or start a new run with the same settings by "
+                f"`python -m rnn_jax train --config {shlex.quote(str(run.config_file))}`"
+            )
+
+    def _says(self) -> str:
+        """Where it begins, for the user."""
+        if not self._through():
+            return f"training from step {self.step} to step {self.total}"
+        early = f", by --patience {self.config.patience}" if self.step < self.total else ""
+        return (
+            f"the end is reached at step {self.step} of {self.total}{early}: nothing to train; "
+            "more --epochs or --steps beside --resume make a run longer"
+        )
+
+    def to_the_end(self) -> Best:
+        print(self._says(), flush=True)
         # The old state is given away, so that an update needs no second copy of the params.
         update = jax.jit(self.learner.update, donate_argnums=0)
         config, window, stride = self.config, self.config.window, self.config.effective_stride
@@ -141,7 +186,11 @@ class _Training:
                     self._read(unread, self.step)
                     unread = None
                     self._stop()
-        return self.best
+            if self.best_loss is None:  # made shorter, to a step where none was due
+                self._validate()
+        assert self.best_step is not None
+        assert self.best_loss is not None
+        return Best(self.best, self.best_step, self.best_loss)
 
     def _through(self) -> bool:
         return self.step == self.total or 0 < self.config.patience <= self.stalled
