@@ -88,6 +88,14 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def sizes(name: str, value: Any) -> tuple[int, ...]:
+    """The sizes of some axes, which may be none: `(4,)`, `()`."""
+    found = tuple(map(integer, value)) if isinstance(value, tuple | list) else (None,)
+    if any(size is None or size < 0 for size in found):
+        raise ArgumentError(f"{name} must be a tuple of integers of 0 or more, got {value!r}.")
+    return found  # type: ignore[return-value]
+
+
 def optional(rule: Rule) -> Rule:
     """The rule, for a value that may be None."""
     return lambda name, value: None if value is None else rule(name, value)

@@ -4,9 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from rnn_jax.arguments import function, integer, optional
+from rnn_jax.dependence import bends_a_number_of
 from rnn_jax.errors import ArgumentError, ShapeError
 
 AXIS = "batch"
@@ -17,6 +20,8 @@ def split_batch(
     in_axes: Sequence[int | None],
     out_axes: Any = None,
     devices: Sequence[jax.Device] | None = None,
+    *,
+    count: Callable[..., Any] | None = None,
 ) -> Callable[..., Any]:
     """`f` with its batch split over all devices: each runs `f` on its part, results are averaged.
 
@@ -27,19 +32,32 @@ def split_batch(
         value, grads = step(params, xs, targets)
 
     As the mean over equal parts of a batch is the mean over the batch, a mean loss and its
-    gradient are those of `f`; sums are not, and neither is noise, which all parts draw alike from
-    one key. Cost: one all-reduce of the result.
+    gradient are those of `f`. A mean over real tokens, of which each part has another number, is
+    told how many by `count`, and then holds as well:
+
+        count = lambda params, xs, lengths: lengths.sum()
+        step = rnn.split_batch(jax.value_and_grad(loss), in_axes=(None, 1, 0), count=count)
+
+    Without `count`, a function that divides by one number made of its whole part is refused, or
+    takes the root of such a number, its power, exponential or logarithm. Divisors of several
+    numbers are not looked at: if each step has its own, made of the batch, the result is wrong.
+    So is a sum, which comes out divided by the number of devices; and all parts draw the same
+    noise from one key. Cost: one all-reduce of the result.
 
     Args:
       f: Any function of arrays; a mean over the batch, where `out_axes` is None.
       in_axes: For each argument the axis that is the batch's, of all arrays in it, or None for
-        one that each device needs whole, such as params.
+        one that each device needs whole, such as params. A negative one is counted from the end
+        of each array.
       out_axes: The batch's axis in the result, or in each part of it, as in `jax.vmap`; None for
         what is averaged.
       devices: All there are, if None.
+      count: A function of the same arguments, the number of things that `f` is a mean over:
+        `lambda params, xs, mask: mask.sum()`. Each part weighs as much as it counts.
 
     Raises:
-      ArgumentError: not one entry of `in_axes` for each argument.
+      ArgumentError: not one entry of `in_axes` for each argument, axes of another form, or a
+        function whose mean over parts is not its value.
       ShapeError: a batch that does not divide into as many parts as there are devices.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
@@ -50,35 +68,143 @@ def split_batch(
     >>> bool(jnp.allclose(step(params, xs)[0], loss(params, xs), rtol=1e-5))
     True
     """
-    mesh = Mesh(np.array(jax.devices() if devices is None else devices), (AXIS,))
+    function("split_batch: f", f)
+    optional(function)("split_batch: count", count)
+    in_axes, out_axes, mesh = _in_axes(in_axes), _mapped(_axis, out_axes), _mesh(devices)
+    averages = None in jax.tree.leaves(out_axes, is_leaf=_is_none)
+    # Under jit, so that it is traced once for what is read of it and what runs.
+    run = jax.jit(lambda *arguments: f(*arguments), inline=True)
 
     def part(*arguments: Any) -> Any:
-        found = f(*arguments)
-        return _join(found, out_axes)
+        if count is None and averages and mesh.size > 1:
+            _check_mean(run, in_axes, arguments)
+        share = None if count is None else _share(count(*arguments))
+        return _each(out_axes, run(*arguments), lambda axis, x: _join(axis, x, share))
 
     def split(*arguments: Any) -> Any:
         _check(in_axes, arguments, mesh.size)
-        run = jax.shard_map(
+        found = jax.shard_map(
             part,
             mesh=mesh,
-            in_specs=tuple(map(_spec, in_axes)),
-            out_specs=jax.tree.map(_spec, out_axes, is_leaf=lambda axis: axis is None),
+            in_specs=tuple(map(_in_specs, in_axes, arguments)),
+            out_specs=_mapped(_out_spec, out_axes),
             check_vma=False,  # loops mix what varies over devices with what does not
-        )
-        return run(*arguments)
+        )(*arguments)
+        return _each(out_axes, found, _put_back)
 
     return split
 
 
-def _spec(axis: int | None) -> PartitionSpec:
-    return PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, AXIS)
+def _is_none(axis: Any) -> bool:
+    return axis is None
 
 
-def _join(found: Any, out_axes: Any) -> Any:
-    def one(axis: int | None, value: Any) -> Any:
-        return jax.lax.pmean(value, AXIS) if axis is None else value
+def _mapped(rule: Callable[[Any], Any], axes: Any) -> Any:
+    return jax.tree.map(rule, axes, is_leaf=_is_none)
 
-    return jax.tree.map(one, out_axes, found, is_leaf=lambda axis: axis is None)
+
+def _axis(axis: Any) -> int | None:
+    if axis is not None and integer(axis) is None:
+        raise ArgumentError(f"split_batch: an axis must be an integer or None, got {axis!r}.")
+    return None if axis is None else integer(axis)
+
+
+def _in_axes(in_axes: Any) -> tuple[int | None, ...]:
+    if not isinstance(in_axes, tuple | list):
+        raise ArgumentError(
+            f"split_batch: in_axes must be a tuple with one axis or None for each argument, got "
+            f"{in_axes!r}."
+        )
+    return tuple(map(_axis, in_axes))
+
+
+def _mesh(devices: Sequence[jax.Device] | None) -> Mesh:
+    found = jax.devices() if devices is None else devices
+    if not isinstance(found, tuple | list) or not found:
+        raise ArgumentError(
+            f"split_batch: devices must be a list of one or more of jax.devices(), got {found!r}."
+        )
+    return Mesh(np.array(found), (AXIS,))
+
+
+def _in_specs(axis: int | None, argument: Any) -> Any:
+    if axis is None:
+        return PartitionSpec()
+    return jax.tree.map(lambda x: PartitionSpec(*[None] * (axis % np.ndim(x)), AXIS), argument)
+
+
+def _out_spec(axis: int | None) -> PartitionSpec:
+    """Of what `_join` returns: an axis counted from the end is known once there is a result."""
+    return PartitionSpec() if axis is None else PartitionSpec(*[None] * max(axis, 0), AXIS)
+
+
+def _join(axis: int | None, x: jax.Array, share: jax.Array | None) -> jax.Array:
+    if axis is None:
+        return jax.lax.pmean(x, AXIS) if share is None else _weighted(x, share)
+    if not -x.ndim <= axis < x.ndim:
+        raise ShapeError(
+            f"split_batch: out_axes has a batch on axis {axis} of a result of shape {x.shape}, "
+            "which has no such axis."
+        )
+    return x if axis >= 0 else jnp.moveaxis(x, axis, 0)
+
+
+def _put_back(axis: int | None, x: jax.Array) -> jax.Array:
+    return x if axis is None or axis >= 0 else jnp.moveaxis(x, 0, axis)
+
+
+def _share(count: Any) -> jax.Array:
+    """What part of all that is counted is counted here; where nothing is, all parts are alike."""
+    count = jnp.asarray(count)
+    if count.shape != () or not (
+        jnp.issubdtype(count.dtype, jnp.integer) or jnp.issubdtype(count.dtype, jnp.floating)
+    ):
+        raise ShapeError(
+            f"split_batch: count must return one number, got {count.dtype} of shape {count.shape}."
+        )
+    total = jax.lax.psum(count, AXIS)
+    some = total > 0
+    share = count / jnp.where(some, total, jnp.ones_like(total))
+    return jnp.where(some, share, jnp.full_like(share, 1 / jax.lax.axis_size(AXIS)))
+
+
+def _weighted(x: jax.Array, share: jax.Array) -> jax.Array:
+    wide = jnp.promote_types(x.dtype, share.dtype)
+    part = x.astype(wide) * share.astype(wide)
+    # A part that counts nothing has a mean of 0/0.
+    part = jnp.where(share > 0, part, jnp.zeros_like(part))
+    narrow = x.dtype if jnp.issubdtype(x.dtype, jnp.inexact) else wide
+    return jax.lax.psum(part, AXIS).astype(narrow)
+
+
+def _each(axes: Any, found: Any, rule: Callable[[int | None, Any], Any]) -> Any:
+    """`rule(axis, leaf)` for every leaf of the result, whose axis is given for it or for all."""
+    try:
+        every = jax.tree.broadcast(axes, found, is_leaf=_is_none)
+    except ValueError:
+        raise ArgumentError(
+            "split_batch: out_axes must be an axis or None, or such for each part of the result, "
+            f"got {axes!r} for {jax.tree.structure(found)}."
+        ) from None
+    return jax.tree.map(rule, every, found, is_leaf=_is_none)
+
+
+def _check_mean(run: Any, in_axes: Sequence[int | None], arguments: tuple[Any, ...]) -> None:
+    program = jax.make_jaxpr(run)(*arguments)
+    marked = [
+        axis is not None
+        for axis, argument in zip(in_axes, arguments, strict=True)
+        for _ in jax.tree.leaves(argument)
+    ]
+    bent = bends_a_number_of(program.jaxpr, marked)
+    if bent is not None:
+        raise ArgumentError(
+            f"split_batch: the mean of f over parts of the batch is not f of the batch, for f has "
+            f"an operation ({bent}) on a number that it makes of all of its part. If f is a mean "
+            "over what it counts, such as real tokens, say how many there are: count=lambda ...: "
+            "mask.sum(), a function of the arguments of f. If not, take that step outside, after "
+            "split_batch."
+        )
 
 
 def _check(in_axes: Sequence[int | None], arguments: tuple[Any, ...], parts: int) -> None:
@@ -88,10 +214,13 @@ def _check(in_axes: Sequence[int | None], arguments: tuple[Any, ...], parts: int
             "give one for each, the batch's axis or None."
         )
     for i, (axis, argument) in enumerate(zip(in_axes, arguments, strict=True)):
+        if axis is None:
+            continue
         for path, leaf in jax.tree_util.tree_leaves_with_path(argument):
-            if axis is not None and (leaf.ndim <= axis or leaf.shape[axis] % parts):
+            shape = np.shape(leaf)
+            if not -len(shape) <= axis < len(shape) or shape[axis] % parts:
                 raise ShapeError(
                     f"split_batch: argument {i}{jax.tree_util.keystr(path)} must have a batch on "
                     f"axis {axis} that divides into {parts} equal parts, one a device, got shape "
-                    f"{leaf.shape}."
+                    f"{shape}."
                 )

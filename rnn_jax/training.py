@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnn_jax.arguments import positive
+from rnn_jax.arguments import function, positive, sizes
 from rnn_jax.cell import Carry, Layer, Method, Params
-from rnn_jax.errors import ArgumentError, ShapeError
+from rnn_jax.checks import check_carry, check_input, check_key, check_params
+from rnn_jax.errors import ArgumentError, ShapeError, StructureError
 from rnn_jax.methods.bptt import BPTT
+from rnn_jax.steps import select
 from rnn_jax.unroll import unroll
 
 Loss = Callable[[jax.Array, Any], jax.Array]
@@ -45,10 +47,12 @@ class TruncatedBPTT(NamedTuple):
     init: Callable[[Params, tuple[int, ...]], TrainState]
     """`(params, batch_shape) -> TrainState`, at the start of a stream."""
     update: Callable[..., tuple[TrainState, Metrics]]
-    """`(state, xs, targets, *, mask=None, reset=None, key=None) -> (state, metrics)`: one window,
-    with gaps, beginnings and noise as in `unroll`; yours to jit."""
-    restart: Callable[[TrainState], TrainState]
-    """`state -> state` before the first window of another stream; params and optimiser stay."""
+    """`(state, xs, targets, *, mask=None, reset=None, key=None, number=None) -> (state, metrics)`:
+    one window, with gaps and beginnings as in `unroll`, and the noise of window `number` of all
+    that share `key`, `state.position` if None; yours to jit."""
+    restart: Callable[..., TrainState]
+    """`(state, batch_shape=None) -> state` before the first window of another stream, of another
+    batch if you say so; params and optimiser stay."""
 
 
 def truncated_bptt(
@@ -68,6 +72,11 @@ def truncated_bptt(
     stride windows overlap, each starts from the carry `window - stride` steps back, and after
     the first window only the newest `stride` steps count, so that each step counts once.
 
+    One key does for a stream: window n draws its noise from `fold_in(key, n)`, and so a run that
+    goes on from a stored state draws what it would have drawn. Where streams share a key, `number`
+    says which of all their windows it is. A sequence whose carry is not finite after a window
+    starts afresh in the next: under `optax.apply_if_finite` a bad window costs no more than itself.
+
     Clip by `optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))`. Cost of an update:
     one training step of `window` steps; memory does not depend on the stream's length. Source:
     Williams & Peng, Neural Computation 2, 1990 (BPTT(h; h')); Sutskever, thesis, 2013 (k1, k2).
@@ -75,13 +84,16 @@ def truncated_bptt(
     Args:
       layer: What is trained.
       loss: `(ys, targets) -> (T, *batch)`, the loss of each step.
-      optimizer: Any optax transformation.
+      optimizer: Any optax transformation. One that asks for `value`, `grad` or `value_fn`, such
+        as `optax.lbfgs()`, is given those of the window's mean loss.
       window: k2, how many steps the gradient goes back.
       stride: k1, how many steps apart the updates are; `window` if None.
       method: How to go through time.
 
     Raises:
-      ArgumentError: window or stride not positive, or the stride longer than the window.
+      ArgumentError: window or stride not positive, the stride longer than the window, or what is
+        no layer, loss or optimiser. `update` raises `ShapeError` for a batch of another shape than
+        the state's, or of no sequences.
 
     >>> import jax, jax.numpy as jnp, optax, rnn_jax as rnn
     >>> model = rnn.stack(rnn.Elman(1, 8), rnn.Dense(8, 1))
@@ -97,10 +109,14 @@ def truncated_bptt(
     True
     """
     window, stride = _checked(window, stride)
+    _check_parts(layer, loss, optimizer)
+    optimizer = optax.with_extra_args_support(optimizer)
 
     def init(params: Params, batch_shape: tuple[int, ...] = ()) -> TrainState:
-        carry = layer.initial_carry(params, batch_shape)
-        return TrainState(params, optimizer.init(params), carry, jnp.zeros((), jnp.int32))
+        check_params(layer, params, None)
+        carry = layer.initial_carry(params, sizes("truncated_bptt: batch_shape", batch_shape))
+        opt_state = _apart(optimizer.init(params), params)
+        return TrainState(params, opt_state, carry, jnp.zeros((), jnp.int32))
 
     def update(
         state: TrainState,
@@ -110,16 +126,19 @@ def truncated_bptt(
         mask: jax.Array | None = None,
         reset: jax.Array | None = None,
         key: jax.Array | None = None,
+        number: Any = None,
     ) -> tuple[TrainState, Metrics]:
-        _check_length(xs, window)
+        batch_shape = _check_window(layer, state, xs, window)
         fresh = state.position == 0
-        batch_shape = xs.shape[1 : xs.ndim - len(layer.input.shape)]
+        if key is not None:
+            check_key(layer, key)
+            key = jax.random.fold_in(key, state.position if number is None else number)
 
         def mean_loss(params: Params) -> tuple[jax.Array, Carry]:
             # Chosen here, so that the gradient reaches an initial carry that is learned.
-            carry = jax.tree.map(
-                lambda start, carry: jnp.where(fresh, start, carry),
-                layer.initial_carry(params, batch_shape),
+            carry = select(
+                fresh | ~_finite(state.carry, batch_shape),
+                _like(state.carry, layer.initial_carry(params, batch_shape)),
                 state.carry,
             )
 
@@ -153,13 +172,24 @@ def truncated_bptt(
             return jnp.sum(losses, where=counts) / total, carry
 
         (value, carry), grads = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        updates, opt_state = optimizer.update(
+            grads,
+            state.opt_state,
+            state.params,
+            value=value,
+            grad=grads,
+            value_fn=lambda params: mean_loss(params)[0],
+        )
         params = optax.apply_updates(state.params, updates)
         metrics = Metrics(value, optax.tree.norm(grads))
         return TrainState(params, opt_state, carry, state.position + 1), metrics
 
-    def restart(state: TrainState) -> TrainState:
-        return state._replace(position=jnp.zeros_like(state.position))
+    def restart(state: TrainState, batch_shape: tuple[int, ...] | None = None) -> TrainState:
+        carry = state.carry
+        if batch_shape is not None:
+            batch_shape = sizes("truncated_bptt: batch_shape", batch_shape)
+            carry = _like(carry, layer.initial_carry(state.params, batch_shape))
+        return state._replace(carry=carry, position=jnp.zeros_like(state.position))
 
     return TruncatedBPTT(init, update, restart)
 
@@ -200,12 +230,72 @@ def _checked(window: Any, stride: Any) -> tuple[int, int]:
     return window, stride
 
 
-def _check_length(xs: Any, window: int) -> None:
-    if xs.shape[:1] != (window,):
+def _like(carry: Carry, start: Carry) -> Carry:
+    """`start` in the dtypes of `carry`."""
+    return jax.tree.map(lambda c, s: s.astype(c.dtype), carry, start)
+
+
+def _finite(carry: Carry, batch_shape: tuple[int, ...]) -> jax.Array:
+    """Whose carry is finite, `(*batch)`."""
+    finite = jnp.ones(batch_shape, bool)
+    for c in jax.tree.leaves(carry):
+        finite &= jnp.isfinite(c).all(axis=tuple(range(len(batch_shape), c.ndim)))
+    return finite
+
+
+def _apart(opt_state: optax.OptState, params: Params) -> optax.OptState:
+    """The same without an array that is there twice or a param, or nobody could donate it."""
+    seen = set(map(id, jax.tree.leaves(params)))
+
+    def own(x: Any) -> Any:
+        if id(x) in seen:
+            return jnp.copy(x)
+        seen.add(id(x))
+        return x
+
+    return jax.tree.map(own, opt_state)
+
+
+def _check_parts(layer: Any, loss: Any, optimizer: Any) -> None:
+    if not isinstance(layer, Layer):
+        raise ArgumentError(
+            f"truncated_bptt: the layer must be a rnn_jax.Layer, got {layer!r}; params go to init."
+        )
+    function("truncated_bptt: loss", loss)
+    if not isinstance(optimizer, optax.GradientTransformation):
+        raise ArgumentError(
+            f"truncated_bptt: optimizer must be a transformation of optax, such as "
+            f"optax.adam(1e-3), got {optimizer!r}."
+        )
+
+
+def _check_window(layer: Layer, state: Any, xs: Any, window: int) -> tuple[int, ...]:
+    """The batch axes of a window."""
+    if not isinstance(state, TrainState):
+        raise StructureError(
+            f"truncated_bptt: state must be a TrainState, which init makes and update returns, "
+            f"got {type(state).__name__}."
+        )
+    dtype = check_params(layer, state.params, xs)
+    batch_shape = check_input(layer, "xs", xs, dtype, axes=1)
+    if len(xs) != window:
         raise ShapeError(
             f"truncated_bptt: xs must have shape ({window}, *batch, ...), one window, got "
             f"{tuple(xs.shape)}; rnn_jax.windows cuts a stream into windows."
         )
+    if 0 in batch_shape:
+        raise ShapeError(
+            f"truncated_bptt: xs has a batch of shape {batch_shape}, without any sequence, and the "
+            "mean of no losses is no number; leave out such an update."
+        )
+    try:
+        check_carry(layer, state.params, state.carry, batch_shape, dtype)
+    except ShapeError as error:
+        raise ShapeError(
+            f"truncated_bptt: state does not fit xs, which has a batch of shape {batch_shape}: "
+            f"{error} A stream keeps its batch; restart(state, {batch_shape}) begins another."
+        ) from None
+    return batch_shape
 
 
 def _check_losses(losses: jax.Array, window: int) -> None:

@@ -187,7 +187,7 @@ def test_a_window_without_steps_teaches_nothing(network):
     assert_close(state.params, params, 0)
 
 
-def test_a_window_draws_noise_from_its_key(network, key):
+def test_a_window_draws_noise_from_the_key_and_its_number(network, key):
     """Overlapping windows too: the part before the stride and the rest are one run."""
     model, _, xs, targets = network
     noisy = rnn.stack(rnn.variational(model.layers[0], 0.3, 0.3), rnn.Dropout(HIDDEN, 0.5))
@@ -195,12 +195,17 @@ def test_a_window_draws_noise_from_its_key(network, key):
     trainer = rnn.truncated_bptt(
         noisy, lambda ys, _: ys.sum(-1), optax.sgd(0.1), window=6, stride=2
     )
-    update = jax.jit(trainer.update)
-    _, metrics = update(trainer.init(params), xs, targets, key=key)
-    _, ys = rnn.unroll(noisy, params, xs, key=key)
-    np.testing.assert_allclose(metrics.loss, ys.sum(-1).mean(), rtol=1e-12)
-    _, other = update(trainer.init(params), xs, targets, key=jax.random.fold_in(key, 1))
-    assert other.loss != metrics.loss
+    update, state, carry = jax.jit(trainer.update), trainer.init(params), None
+    for n in range(2):
+        noise = {"key": jax.random.fold_in(key, n)}
+        state, metrics = update(state._replace(params=params), xs, targets, key=key)
+        _, ys = rnn.unroll(noisy, params, xs, carry, **noise)
+        new = ys if n == 0 else ys[-2:]
+        np.testing.assert_allclose(metrics.loss, new.sum(-1).mean(), rtol=1e-12)
+        carry, _ = rnn.unroll(noisy, params, xs[:2], carry, **noise)
+    _, same = update(trainer.init(params), xs, targets, key=key, number=7)
+    _, ys = rnn.unroll(noisy, params, xs, key=jax.random.fold_in(key, 7))
+    np.testing.assert_allclose(same.loss, ys.sum(-1).mean(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["lstm", "peephole"])

@@ -298,6 +298,19 @@ def test_low_precision_compute_with_float32_params(case):
     assert error(rnn.BPTT()) <= 1.25 * error(rnn.Scan())
 
 
+@every_case
+def test_an_initial_carry_shares_no_array(case):
+    """Neither with the params nor within itself, or to donate the one would delete the other."""
+    params = case.params()
+
+    def carries(params):
+        return [case.cell.initial_carry(params, batch_shape) for batch_shape in ((), (2,))]
+
+    for made in (carries(params), jax.jit(carries)(params)):
+        buffers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves((params, made))]
+        assert len(set(buffers)) == len(buffers)
+
+
 @every_mechanism
 def test_params_and_carry_can_be_donated(case):
     params = case.params()

@@ -32,8 +32,12 @@ class LearnedCarryLayer(Wrapper):
         return LearnedCarryParams(params, self.layer.initial_carry(params))
 
     def initial_carry(self, params: LearnedCarryParams, batch_shape: tuple[int, ...] = ()) -> Carry:
-        """The same for every sequence of the batch."""
-        return jax.tree.map(lambda c: jnp.broadcast_to(c, (*batch_shape, *c.shape)), params.carry)
+        """The same for every sequence of the batch; a copy, so that either can be donated."""
+        return jax.tree.map(
+            # Without batch axes there is nothing to broadcast, and the array itself would come.
+            lambda c: jnp.copy(jnp.broadcast_to(c, (*batch_shape, *c.shape))),
+            params.carry,
+        )
 
     def unroll(
         self, params: LearnedCarryParams, xs: Any, carry: Carry, steps: Steps, method: Method

@@ -71,7 +71,8 @@ def variational(cell: SplitCell, inputs: float, state: float) -> Variational:
     Where the cell reads x it reads `m_x x / (1 - inputs)`, and where its weights read the state h
     they read `m_h h / (1 - state)`, each mask drawn from the `key` of `unroll` once a run,
     sequence and unit. Params and carry are the cell's own, and `deterministic()` is the cell. On
-    what a layer emits: `VariationalDropout`. Source: Gal & Ghahramani, NeurIPS 2016.
+    what a layer emits: `VariationalDropout`. Other rates are another program; for a schedule of
+    them let them change in a few stages. Source: Gal & Ghahramani, NeurIPS 2016.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.variational(rnn.LSTM(3, 4), inputs=0.25, state=0.25)

@@ -116,7 +116,8 @@ def zoneout(cell: SplitCell, rate: Rate) -> Zoneout:
     `c_t = d c_{t-1} + (1 - d) update(c_{t-1}, a_t)`, `d ~ Bernoulli(rate)` drawn anew for each
     step, unit and sequence, from the `key` of `unroll`. One rate for the whole carry, or a carry
     of rates. Params and carry are the cell's own; `deterministic()` is `leaky(cell, rate)`, the
-    expectation of the step. Source: Krueger et al., Zoneout, ICLR 2017, arXiv:1606.01305.
+    expectation of the step. Another rate is another program; for a schedule of rates let it change
+    in a few stages. Source: Krueger et al., Zoneout, ICLR 2017, arXiv:1606.01305.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.zoneout(rnn.LSTM(3, 4), rnn.LSTMCarry(h=0.05, c=0.5))

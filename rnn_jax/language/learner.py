@@ -62,7 +62,7 @@ class Learner:
         """Learn from one window. Its noise follows from the seed and the number of the update."""
         noise = jax.random.fold_in(jax.random.key(self.config.seed), _NOISE)
         pairs = jnp.stack([xs, targets], -1)
-        return self.trainer.update(state, pairs, targets, key=jax.random.fold_in(noise, step))
+        return self.trainer.update(state, pairs, targets, key=noise, number=step)
 
     def evaluated(self, state: rnn.TrainState) -> rnn.Params:
         """The params that are validated: those of the state, or their average."""

@@ -30,6 +30,9 @@ class Dropout(Memoryless):
     params. `deterministic()` has a rate of 0. Sources: Srivastava et al., JMLR 15, 2014; between
     the layers of a recurrent network: Zaremba, Sutskever & Vinyals, 2014, arXiv:1409.2329.
 
+    The rate is a setting, and another rate another program: where it changes by a schedule, let it
+    change in a few stages, with the same params for a layer of each rate.
+
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> layer = rnn.Dropout(features=3, rate=0.5)
     >>> _, ys = rnn.unroll(layer, (), jnp.ones((100, 3)), key=jax.random.key(0))
@@ -87,9 +90,10 @@ class VariationalDropout(Dropout):
     """Dropout that drops the same units at all steps of a run.
 
     `y_t = m x_t / (1 - rate)` with one `m ~ Bernoulli(1 - rate)` for all steps, drawn anew for
-    each unit, each sequence of the batch, and each call of `unroll`. Shapes, `deterministic()`
-    and errors as for `Dropout`. Source: Gal & Ghahramani, A theoretically grounded application
-    of dropout in recurrent neural networks, NeurIPS 2016. On the recurrent state: `variational`.
+    each unit, each sequence of the batch, and each call of `unroll`. Shapes, `deterministic()`,
+    schedules and errors as for `Dropout`. Source: Gal & Ghahramani, A theoretically grounded
+    application of dropout in recurrent neural networks, NeurIPS 2016. On the recurrent state:
+    `variational`.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> layer = rnn.VariationalDropout(features=3, rate=0.5)
