@@ -38,9 +38,7 @@ def start_run(config: Config, folder: str | None) -> None:
 def resume_run(folder: str, from_step: int | None) -> None:
     """Go on with a run, by its own config."""
     run = Run.open(folder)
-    corpus = load(run.config())
-    run.check_text(corpus)
-    _train(run, corpus, from_step)
+    _train(run, run.corpus(run.config()), from_step)
 
 
 def sample_run(
@@ -61,8 +59,7 @@ def evaluate_run(folder: str, split: str, step: int | None, adapt: float | None)
         raise InputError(f"--adapt must be a positive number, got {adapt}")
     run = Run.open(folder)
     config = run.config()
-    corpus = load(config)
-    run.check_text(corpus)
+    corpus = run.corpus(config)
     pairs = load_test(config, corpus.vocabulary) if split == "test" else corpus.split(split)
     learner = Learner(config, len(corpus.vocabulary))
     loaded = load_params(run, learner, step)
@@ -106,8 +103,7 @@ def spectrum_run(folder: str, step: int | None, streams: int, length: int) -> No
             raise InputError(f"{option} must be at least {least}, got {value}")
     run = Run.open(folder)
     config = run.config()
-    corpus = load(config)
-    run.check_text(corpus)
+    corpus = run.corpus(config)
     learner = Learner(config, len(corpus.vocabulary))
     loaded = load_params(run, learner, step)
     try:

@@ -53,7 +53,7 @@ class Config:
         None,
         str,
         "instead of --text: folder of a text that is split already, with one file each whose name "
-        "has train, valid and, if there is one, test in it",
+        "has train, valid and, if there is one, test in it, in whatever case",
     )
     level: str = _setting("char", str, "what a token is", choices=LEVELS)
     max_words: int = _setting(

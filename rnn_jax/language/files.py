@@ -14,7 +14,7 @@ from rnn_jax.language.errors import RunError
 def write_whole(path: Path, text: str) -> None:
     """Replace a file at one stroke: whoever reads it sees the old text or the new one."""
     draft = path.with_name(path.name + ".tmp")
-    with draft.open("w", encoding="utf-8") as file:
+    with draft.open("w", encoding="utf-8", newline="\n") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

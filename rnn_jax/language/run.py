@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rnn_jax.language.config import Config
-from rnn_jax.language.corpus import Corpus
+from rnn_jax.language.corpus import Corpus, Texts, encode, read
 from rnn_jax.language.errors import InputError, RunError
 from rnn_jax.language.files import JsonLines, write_whole
+from rnn_jax.language.text import read_text
 from rnn_jax.language.vocabulary import Vocabulary
 
 
@@ -26,6 +27,7 @@ class Run:
         self.folder = folder
         self.config_file = folder / "config.json"
         self.vocabulary_file = folder / "vocabulary.json"
+        self.default_text = folder / "default_text.txt"
         self.checkpoints = folder / "checkpoints"
         self.metrics = JsonLines(folder / "metrics.jsonl")
         self.timings = JsonLines(folder / "timings.jsonl")
@@ -51,6 +53,9 @@ class Run:
                     f"{run.folder} already holds a run: go on with it by "
                     f"`{run.resume_command}`, or give another --run"
                 )
+            if config.text is None and config.data is None:
+                # Every Python has another one, and the run may be read by any.
+                write_whole(run.default_text, read_text(None))
             record = {"text_sha256": corpus.digest, "tokens": corpus.vocabulary.tokens}
             write_whole(run.vocabulary_file, json.dumps(record, ensure_ascii=False) + "\n")
             write_whole(run.config_file, config.to_json())
@@ -85,16 +90,30 @@ class Run:
         """The tokens, in the order of their ids."""
         return Vocabulary(tuple(self._vocabulary_record()[1]))
 
-    def check_text(self, corpus: Corpus) -> None:
+    def corpus(self, config: Config) -> Corpus:
+        """The text that the run was started with, in the ids of the run's own vocabulary.
+
+        Args:
+            config: the settings, which say where the text lies.
+
+        Raises:
+            InputError: a file cannot be read.
+            RunError: it is another text.
+        """
+        texts = read(config, self.default_text, test=False)
+        self.check_text(texts)
+        return encode(config, texts, self.vocabulary())
+
+    def check_text(self, texts: Texts) -> None:
         """Make sure that a text is the one the run was started with.
 
         Raises:
             RunError: it is another one.
         """
-        if corpus.digest != self._vocabulary_record()[0]:
+        if texts.digest != self._vocabulary_record()[0]:
             raise RunError(
-                f"the text has changed since {self.folder} was started; restore it, "
-                "or start a new run"
+                f"the text has changed since {self.folder} was started "
+                f"({texts.paths['train']}); restore it, or start a new run"
             )
 
     @contextlib.contextmanager
