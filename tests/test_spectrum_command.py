@@ -23,7 +23,7 @@ from rnn_jax.language.text import read_text
 
 SMALL = (
     "--cell gru --hidden 12 --embedding 6 --batch 4 --window 8 --steps 4 "
-    "--checkpoint-every 2 --log-every 4 --eval-every 4"
+    "--checkpoint-every 2 --log-every 4 --eval-every 4 --dropout-inputs 0 --dropout-outputs 0"
 ).split()
 SPECTRUM = "spectrum run --batch 2 --length 12".split()
 PICTURES = {
