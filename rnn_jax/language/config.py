@@ -47,7 +47,9 @@ class Config:
     """
 
     text: str | None = _setting(
-        None, str, "UTF-8 text file to learn (default: the Python reference that Python carries)"
+        None,
+        str,
+        "UTF-8 text file to learn (default: the reference of this Python, which the run keeps)",
     )
     data: str | None = _setting(
         None,
