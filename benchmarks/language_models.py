@@ -72,6 +72,11 @@ def ours(task: Task) -> Update:
         window=task.window,
         clip=CLIP,
         learning_rate=RATE,
+        schedule="constant",
+        warmup=0,
+        weight_decay=0.0,
+        dropout_inputs=0.0,
+        dropout_outputs=0.0,
     )
     learner, windows = Learner(config, task.words), task.windows()
     update = jax.jit(learner.update, donate_argnums=0)

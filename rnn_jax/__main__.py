@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -215,5 +216,9 @@ def _spectrum(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    keep_memory()  # the process is ours: an update need not map its temporaries anew
+    # The process is ours: an update need not map its temporaries anew, and a character that the
+    # terminal's encoding lacks is written as its number, where Python would end in an error.
+    keep_memory()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     end(main())

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import jax
@@ -217,6 +218,25 @@ def test_another_text_is_refused(capsys):
         text.write_text(before)
 
 
+def test_the_default_text_stays_with_the_run(capsys, monkeypatch, tmp_path):
+    def carry(text):
+        """Be a Python whose reference is another."""
+        monkeypatch.setitem(sys.modules, "pydoc_data.topics", types.SimpleNamespace(topics=text))
+
+    monkeypatch.chdir(tmp_path)
+    carry({"a": "Café: the reference of one Python.\n" * 40, "b": "of\rit"})
+    assert main(["train", "--run", "run", *SMALL, "--steps", "1"]) == 0
+    assert main(["evaluate", "run"]) == 0
+    before = capsys.readouterr().out.splitlines()[-6:]
+    carry({"a": "What another one says.\n" * 60})
+    assert main(["evaluate", "run"]) == 0
+    assert capsys.readouterr().out.splitlines() == before
+    Path("run/default_text.txt").unlink()
+    assert "(the reference that this Python carries)" in error(capsys, "evaluate", "run", code=1)
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    assert "comes without its reference" in error(capsys, "train", *SMALL)
+
+
 def test_pictures_are_optional(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     said = draw(Run(tmp_path), [], Baselines(3.0, 2.0, 1.0), [])
@@ -224,10 +244,10 @@ def test_pictures_are_optional(monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def python(*words):
+def python(*words, **environment):
     return subprocess.run(
         [sys.executable, *words],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
         capture_output=True,
         text=True,
     )
@@ -299,6 +319,25 @@ def test_closed_streams_do_no_harm(closed):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout) == (6 if closed == "2>&-" else 0)
+
+
+def test_a_terminal_that_is_not_utf_8_gets_what_it_can_take(place):
+    # A prompt is printed as it is given, so that no sample has to be lucky.
+    prompt = "The default: caf\u00e9 \u4f60\n"
+    (place / "foreign.txt").write_text(prompt * 40, encoding="utf-8")
+    options = [*SMALL, "--steps", "1", "--log-every", "1"]
+    ascii = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    trained = python(
+        "-m", "rnn_jax", "train", "--text", "foreign.txt", "--run", "foreign", *options, **ascii
+    )
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout.endswith("all of it: foreign\n")
+    words = ["-m", "rnn_jax", "sample", "foreign", "--prompt", prompt, "--length", "1"]
+    sampled = python(*words, **ascii)
+    assert sampled.returncode == 0
+    assert sampled.stdout.startswith("The default: caf\\xe9 \\u4f60\n")
+    # Files are UTF-8 whatever the terminal is.
+    assert "\u4f60" in json.loads((place / "foreign/vocabulary.json").read_bytes())["tokens"]
 
 
 def test_a_reader_may_leave_early():

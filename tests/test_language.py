@@ -19,6 +19,7 @@ from rnn_jax.language.generate import generate, write
 from rnn_jax.language.learner import Learner
 from rnn_jax.language.measures import perplexity
 from rnn_jax.language.model import CELLS, cross_entropy
+from rnn_jax.language.report import wrapped
 from rnn_jax.language.text import JOIN, SPLIT, read_text
 from rnn_jax.language.vocabulary import UNKNOWN, Vocabulary
 
@@ -107,6 +108,15 @@ def test_chars_and_words_can_be_joined_again():
     assert JOIN["char"](SPLIT["char"](text)) == text
     assert SPLIT["word"](text) == ["one", "two", "<eos>", "three", "<eos>", "<eos>", "four"]
     assert JOIN["word"](SPLIT["word"](text)) == "one two\nthree\n\nfour"
+
+
+def test_the_lines_of_a_sample_fit_a_terminal():
+    text = "  two  spaces\n\n" + "a" * 200 + "\n" + "word " * 40
+    pieces = wrapped(text)
+    assert pieces[:2] == ["  two  spaces", ""]
+    assert [len(piece) for piece in pieces[2:5]] == [78, 78, 44]
+    assert max(map(len, pieces)) <= 78
+    assert "".join(pieces) == text.replace("\n", "")
 
 
 def test_a_vocabulary_is_one_to_one():

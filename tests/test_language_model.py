@@ -14,6 +14,8 @@ from rnn_jax.language.model import Scored, cross_entropy, language_model
 from tests import hlo
 from tests.cases import assert_close
 
+QUIET = {"dropout_inputs": 0.0, "dropout_outputs": 0.0}
+
 
 @pytest.mark.parametrize(("rows_at_once", "spread"), [(1, 1), (3, 1), (7, 1), (100, 1), (3, 50)])
 def test_the_blocks_of_a_softmax_are_those_of_the_plain_one(rng, monkeypatch, rows_at_once, spread):
@@ -50,7 +52,7 @@ def test_the_blocks_of_a_softmax_are_those_of_the_plain_one(rng, monkeypatch, ro
     ],
 )
 def test_a_scored_model_costs_what_its_logits_say(rng, settings):
-    model = language_model(Config(hidden=4, **settings), 6)
+    model = language_model(Config(hidden=4, **QUIET, **settings), 6)
     params = model.init(jax.random.key(0), jnp.float64)
     xs, targets = jnp.asarray(rng.integers(0, 6, (2, 5, 3)))
     mask = jnp.asarray(rng.random((5, 3)) < 0.7)
@@ -91,18 +93,19 @@ def test_an_update_takes_three_matmuls_over_the_words_and_makes_no_third_array_o
     assert hlo.temporaries(program) < 2.1 * rows * words * 4
 
 
+def config_of_scales(longest):
+    return Config(cell="elman", hidden=3, embedding=4, time_scales=longest, **QUIET)
+
+
 def test_units_of_many_time_scales_keep_as_much_as_these_say():
-    leaky, plain = (
-        language_model(Config(cell="elman", hidden=3, embedding=4, time_scales=scales), 6).layers[1]
-        for scales in (30.0, 0.0)
-    )
+    leaky, plain = (language_model(config_of_scales(scales), 6).layers[1] for scales in (30.0, 0.0))
     params = leaky.init(jax.random.key(0), jnp.float64)
     x, carry = jnp.ones(4), rnn.ElmanCarry(jnp.full(3, 0.5))
     found, _ = rnn.step(leaky, params, carry, x)
     new, _ = rnn.step(plain, params.layer, carry, x)
     keep = np.exp(-1 / np.array([0.3, 3.0, 30.0]))
     assert_close(found.h, keep * carry.h + (1 - keep) * new.h, 1e-12)
-    short = language_model(Config(cell="elman", hidden=3, embedding=4, time_scales=0.1), 6)
+    short = language_model(config_of_scales(0.1), 6)
     assert short.layers[1].longest == short.layers[1].shortest == 0.1
 
 

@@ -30,6 +30,7 @@ def execute(notebook, folder, **environment):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_notebook_runs(path, tmp_path):
     execute(nbformat.read(path, as_version=4), tmp_path, RNN_JAX_NOTEBOOK_SMALL="1")
+    assert not list(tmp_path.iterdir())  # so that it can be run again
 
 
 def test_an_error_in_a_cell_is_found(tmp_path):

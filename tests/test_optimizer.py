@@ -12,6 +12,13 @@ from rnn_jax.language.config import Config
 from rnn_jax.language.optimizer import after_validation, averaged, clip, optimizer, schedule
 from tests.cases import assert_close
 
+# What a test is not about, switched off.
+PLAIN = {"schedule": "constant", "warmup": 0, "weight_decay": 0.0}
+
+
+def config_of(**settings):
+    return Config(**PLAIN | settings)
+
 
 @pytest.mark.parametrize(
     ("name", "rates"),
@@ -23,10 +30,10 @@ from tests.cases import assert_close
     ],
 )
 def test_step_sizes_rise_and_then_do_as_the_schedule_says(name, rates):
-    config = Config(learning_rate=2.0, schedule=name)
+    config = config_of(learning_rate=2.0, schedule=name)
     of = schedule(config, 4)
     assert [float(of(k)) for k in range(4)] == pytest.approx([2 * rate for rate in rates])
-    of = schedule(Config(learning_rate=2.0, schedule=name, warmup=2), 6)
+    of = schedule(config_of(learning_rate=2.0, schedule=name, warmup=2), 6)
     assert [float(of(k)) for k in range(6)] == pytest.approx([1, 2, *(2 * r for r in rates)])
 
 
@@ -44,7 +51,7 @@ def steps_of(config, gradients, start):
 
 
 def test_sgd_clips_decays_and_averages(rng):
-    config = Config(optimizer="sgd", learning_rate=0.5, clip=1.0, weight_decay=0.1, average=0.8)
+    config = config_of(optimizer="sgd", learning_rate=0.5, clip=1.0, weight_decay=0.1, average=0.8)
     gradients, w = rng.normal(size=(5, 3, 1)), np.ones((3, 1))
     found, state = steps_of(config, gradients, w)
     total = weight = 0.0
@@ -56,12 +63,12 @@ def test_sgd_clips_decays_and_averages(rng):
 
 
 def test_clipping_can_be_off():
-    (found,), _ = steps_of(Config(optimizer="sgd", learning_rate=1.0, clip=0.0), [[1e6]], [0.0])
+    (found,), _ = steps_of(config_of(optimizer="sgd", learning_rate=1.0, clip=0.0), [[1e6]], [0.0])
     assert found == pytest.approx([-1e6])
 
 
 def test_the_rate_is_halved_from_the_first_stall_on():
-    config = Config(optimizer="sgd", learning_rate=1.0, schedule="halving", clip=0.0)
+    config = config_of(optimizer="sgd", learning_rate=1.0, schedule="halving", clip=0.0)
     _, state = steps_of(config, [[0.0]], [0.0])
     factors = []
     best = math.inf
@@ -73,7 +80,7 @@ def test_the_rate_is_halved_from_the_first_stall_on():
     with jax.numpy_dtype_promotion("standard"):
         updates, _ = optimizer(config, 1).update({"w": jnp.ones(1)}, state, {"w": jnp.ones(1)})
     assert float(updates["w"][0]) == -0.125
-    _, plain = steps_of(Config(), [[0.0]], [0.0])
+    _, plain = steps_of(config_of(), [[0.0]], [0.0])
     assert after_validation(plain, 2.0, 1.0) is plain
 
 
@@ -88,7 +95,7 @@ def test_clipping_is_that_of_optax(rng):
 
 
 def test_weight_decay_is_of_matrices():
-    rule = optimizer(Config(weight_decay=0.5, optimizer="sgd", learning_rate=0.1), 1)
+    rule = optimizer(config_of(weight_decay=0.5, optimizer="sgd", learning_rate=0.1), 1)
     params = {"w": jnp.ones((2, 2)), "b": jnp.ones(2)}
     updates, _ = rule.update(jax.tree.map(jnp.zeros_like, params), rule.init(params), params)
     assert_close(updates, {"w": jnp.full((2, 2), -0.05), "b": jnp.zeros(2)}, 1e-7)

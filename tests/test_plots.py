@@ -40,13 +40,22 @@ def test_the_spectrum_has_its_median_its_largest_and_its_bands(ax, rng):
     over = np.sort(values.reshape(3, 22))
     np.testing.assert_array_equal(line(ax, "largest").get_xdata(), lags)
     np.testing.assert_array_equal(line(ax, "largest").get_ydata(), over[:, -1])
-    middle = line(ax, "median").get_ydata()
     floor = over[np.isfinite(over)].min()
-    assert all(m in np.maximum(o[10:12], floor) for m, o in zip(middle, over, strict=True))
-    everything = np.stack([np.maximum(over[:, 0], floor), over[:, -1]])
-    np.testing.assert_array_equal(band(ax, "100% of the values"), everything)
-    half = np.maximum(over[:, [5, 16]], floor).T  # of 22 values
-    np.testing.assert_array_equal(band(ax, "50% of the values"), half)
+
+    def on_axis(values):
+        """What a picture shows: anything below it is all the same."""
+        return np.maximum(values, ax.get_ylim()[0])
+
+    middle = on_axis(line(ax, "median").get_ydata())
+    assert all(m in on_axis(o[10:12]) for m, o in zip(middle, over, strict=True))
+    assert 0.9 * floor > floor > ax.get_ylim()[0] > 1.1 * floor
+    everything = np.stack([over[:, 0], over[:, -1]])
+    np.testing.assert_array_equal(on_axis(band(ax, "100% of the values")), on_axis(everything))
+    half = over[:, [5, 16]].T  # of 22 values
+    np.testing.assert_array_equal(on_axis(band(ax, "50% of the values")), on_axis(half))
+    assert [t.get_text() for t in ax.texts] == [
+        "of the values at lag 9, 32% are 0: below the picture"
+    ]
     assert ax.get_xlabel() == "lag (steps)"
     assert ax.get_ylabel() == "log singular value (nats)"
 
@@ -55,7 +64,21 @@ def test_a_leading_spectrum_and_one_of_zeros_are_drawn_too(ax):
     zeros = jnp.full((2, 3), -jnp.inf)
     found = rnn.analysis.LeadingSpectrum(np.array([1, 2]), zeros, jnp.zeros(2), jnp.zeros(2))
     plots.gradient_spectrum(found, ax)
-    np.testing.assert_array_equal(line(ax, "largest").get_ydata(), [-1, -1])
+    assert (line(ax, "largest").get_ydata() < ax.get_ylim()[0]).all()
+    assert "100% are 0" in ax.texts[0].get_text()
+
+
+def test_the_legend_of_the_spectrum_hides_nothing(ax):
+    lags, values = np.array([1, 128]), np.full((2, 40), -np.inf)  # bands all over the picture
+    values[:, 0], values[0, 1:30] = 0, np.linspace(-50, 0, 29)
+    plots.gradient_spectrum(rnn.analysis.GradientSpectrum(lags, jnp.asarray(values)), ax)
+    ax.figure.draw_without_rendering()
+    legend, axes = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert legend.y0 >= axes.y1
+    drawn = [to_hex(c.get_facecolor()[0], True) for c in ax.collections]
+    assert [to_hex(p.get_facecolor(), True) for p in ax.get_legend().get_patches()] == drawn
+    assert len(set(drawn)) == 3
+    assert all(colour.endswith("ff") for colour in drawn)  # as the legend has them, where they lie
 
 
 def test_the_map_shows_every_norm_and_masks_what_is_zero(ax):

@@ -23,7 +23,7 @@ from rnn_jax.language.text import read_text
 
 SMALL = (
     "--cell gru --hidden 12 --embedding 6 --batch 4 --window 8 --steps 4 "
-    "--checkpoint-every 2 --log-every 4 --eval-every 4"
+    "--checkpoint-every 2 --log-every 4 --eval-every 4 --dropout-inputs 0 --dropout-outputs 0"
 ).split()
 SPECTRUM = "spectrum run --batch 2 --length 12".split()
 PICTURES = {
@@ -135,6 +135,11 @@ def test_all_of_the_validation_text_can_be_read(trained):
         ("run --batch 0", "--batch must be at least 1, got 0"),
         ("run --length 1", "--length must be at least 2, got 1"),
         ("run --length 601", "--length 601: the validation text has 600 tokens; lower --length"),
+        ("run --batch 100000", "room for 4 pieces of 128; lower --batch or --length"),
+        (
+            "run --batch 100 --length 6",
+            "--batch 100: the validation text has 600 tokens, room for 99",
+        ),
         ("run --length many", "argument --length: invalid int value: 'many'"),
     ],
 )
@@ -228,6 +233,23 @@ def test_the_report_has_the_numbers_in_its_sentences():
     assert "50.0% of the units are saturated" in report
     assert "evaluates them: 25.0%, 75.0%" in report
     assert "matrices" not in report
+
+
+@pytest.mark.parametrize(
+    ("by_lag", "said", "unsaid"),
+    [
+        ([-np.inf] * 4, "No loss has a gradient by the memory", "95%"),
+        ([-np.inf, 0.0, 0.0, -np.inf], "and 0.5 of the whole lies beyond", "times as much"),
+        ([0.0, 0.0, 0.0, -np.inf], "moves it 0 times as much", "e^"),
+    ],
+)
+def test_a_gradient_of_zero_is_no_number(by_lag, said, unsaid):
+    found = findings(-0.1, by_lag=by_lag)
+    config = Config(cell="elman", window=2, hidden=5)
+    report = words.report(found, config, 7, {})
+    (reach,) = [part for part in report.split("\n\n") if said in part]
+    assert unsaid not in reach
+    assert "nan" not in report + words.summary(found, config)
 
 
 def test_what_is_no_number_in_json_is_null():

@@ -18,6 +18,7 @@ from rnn_jax.language.evaluate import evaluate, evaluate_adapting
 from rnn_jax.language.learner import Learner
 from rnn_jax.language.model import cross_entropy
 from rnn_jax.language.spectrum.names import by_layer
+from rnn_jax.language.text import find_splits
 from rnn_jax.language.train import _Training, offset, updates_per_epoch
 
 ROOT = Path(__file__).parent.parent
@@ -57,11 +58,12 @@ def test_every_token_of_a_split_is_counted(folder):
 
 
 def test_a_digest_covers_what_training_reads(folder):
-    digests = [load(config_of(folder)).digest]
+    config = config_of(folder, max_words=6)
+    digests = [load(config).digest]
     for name in ("test", "valid", "train"):
         path = folder / f"tiny.{name}.txt"
         path.write_text("the cat \n" + path.read_text())
-        digests.append(load(config_of(folder)).digest)
+        digests.append(load(config).digest)
     assert digests[0] == digests[1]
     assert len(set(digests[1:])) == 3
 
@@ -73,11 +75,56 @@ def test_characters_can_be_split_already(folder):
     assert "".join(corpus.vocabulary.decode(inputs)) == "\n" + VALID[:-1]
 
 
+def test_a_character_that_the_training_file_lacks_is_predicted_like_any_other(folder):
+    (folder / "tiny.valid.txt").write_text("the c\u00e4t\n")
+    config = config_of(folder, level="char", batch=1)
+    corpus = load(config)
+    assert set(corpus.vocabulary.tokens) == {*TRAIN, *TEST, "\u00e4"}
+    assert "".join(corpus.vocabulary.decode(corpus.validation)) == "the c\u00e4t\n"
+    _, targets = load_test(config, corpus.vocabulary)
+    assert "".join(corpus.vocabulary.decode(targets)) == TEST
+    # A test file that came later may have more: where, and what to do, is said.
+    (folder / "tiny.test.txt").write_text("a\nb \u03c0\n")
+    with pytest.raises(InputError, match=r"tiny\.test\.txt has .* '\u03c0' in line 2; restore"):
+        load_test(config, corpus.vocabulary)
+
+
+@pytest.mark.parametrize(("split", "word"), [("valid", "bird"), ("test", "zebra")])
+def test_a_word_without_an_id_is_told_before_training(folder, split, word):
+    (folder / "tiny.test.txt").write_text("the cat\n")
+    (folder / f"tiny.{split}.txt").write_text(f"the cat\nsat on a {word}\n")
+    message = rf"tiny\.{split}\.txt has words .*: 'a' in line 2, '{word}' in line 2; a run with "
+    with pytest.raises(InputError, match=message + "--max-words below 7 reads them as <unk>"):
+        load(config_of(folder))
+    assert load(config_of(folder, max_words=6)).vocabulary.strangers([word]) == []
+    (folder / "tiny.train.txt").write_text(TRAIN.replace("mat", "<unk>"))  # as the Penn Treebank
+    assert "<unk>" in load(config_of(folder)).vocabulary.tokens
+
+
+def test_the_end_of_a_line_cannot_be_a_word_as_well(folder):
+    (folder / "tiny.valid.txt").write_text("the cat\nsat <eos>\n")
+    with pytest.raises(InputError, match=r"tiny\.valid\.txt: line 2 has the word <eos>, which sta"):
+        load(config_of(folder))
+    (folder / "tiny.valid.txt").write_text(VALID)
+    config = Config(text=str(folder / "one.txt"), level="word", batch=1, window=2)
+    (folder / "one.txt").write_text(TRAIN + "<eos>")
+    with pytest.raises(InputError, match=r"one\.txt: line 9 has the word <eos>.* delete it there"):
+        load(config)
+    (folder / "one.txt").write_text(TRAIN + "<eos>s of a line\n")
+    assert "<eos>s" in load(config).vocabulary.tokens
+
+
+def test_the_end_of_a_line_is_never_unknown(folder):
+    (folder / "tiny.train.txt").write_text("the cat sat on the cat " * 9 + "\n")
+    vocabulary = load(config_of(folder, max_words=3)).vocabulary
+    assert vocabulary.tokens == ("<eos>", "<unk>", "cat")
+    assert vocabulary.start == 0
+
+
 def test_what_a_folder_of_splits_must_hold(folder):
+    (folder / "tiny.test.txt").write_text("the dog")
     config = config_of(folder)
     vocabulary = load(config).vocabulary
-    with pytest.raises(InputError, match=r"tokens that the training file lacks: .*'a' 'zebra'"):
-        load_test(config, vocabulary)
     with pytest.raises(InputError, match=r"tiny\.train\.txt has 44 tokens, and --batch 20"):
         load(config_of(folder, batch=20))
     (folder / "tiny.test.txt").unlink()
@@ -90,6 +137,23 @@ def test_what_a_folder_of_splits_must_hold(folder):
     (folder / "tiny.valid.txt").unlink()
     with pytest.raises(InputError, match="has no file with valid in its name"):
         load(config)
+
+
+def test_a_split_is_found_in_whatever_case(tmp_path):
+    for name in ("Train.TXT", "VALID.txt", "Test.txt"):
+        (tmp_path / name).write_text("the cat sat\n" * 4)
+    names = {split: Path(path).name for split, path in find_splits(str(tmp_path)).items()}
+    assert names == {"train": "Train.TXT", "valid": "VALID.txt", "test": "Test.txt"}
+    (tmp_path / "train.txt").write_text("the cat sat\n" * 4)
+    with pytest.raises(InputError, match=r"several files with train .*: Train\.TXT, train\.txt"):
+        find_splits(str(tmp_path))
+
+
+def test_a_file_is_one_split_only(tmp_path):
+    for name in ("latest_train.txt", "valid.txt"):
+        (tmp_path / name).write_text("the cat sat\n" * 4)
+    with pytest.raises(InputError, match=r"latest_train\.txt has both train and test in its name"):
+        find_splits(str(tmp_path))
 
 
 # -- how it is read --------------------------------------------------------------------------------
@@ -186,6 +250,7 @@ MODERN = (
 @pytest.fixture
 def place(folder, monkeypatch):
     monkeypatch.chdir(folder)
+    (folder / "tiny.test.txt").write_text("the dog\n")
     with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
         yield folder
 

@@ -60,13 +60,15 @@ class Config:
     """
 
     text: str | None = _setting(
-        None, str, "UTF-8 text file to learn (default: the Python reference that Python carries)"
+        None,
+        str,
+        "UTF-8 text file to learn (default: the reference of this Python, which the run keeps)",
     )
     data: str | None = _setting(
         None,
         str,
         "instead of --text: folder of a text that is split already, with one file each whose name "
-        "has train, valid and, if there is one, test in it",
+        "has train, valid and, if there is one, test in it, in whatever case",
     )
     level: str = _setting("char", str, "what a token is", choices=LEVELS)
     max_words: int = _setting(
@@ -93,10 +95,10 @@ class Config:
         "layer, if that is not --embedding wide, lies a dense one",
     )
     dropout_inputs: float = _setting(
-        0.0, float, "part of a token's vector that is dropped", at_least=0, below=1
+        0.1, float, "part of a token's vector that is dropped", at_least=0, below=1
     )
     dropout_outputs: float = _setting(
-        0.0, float, "part of what each recurrent layer emits that is dropped", at_least=0, below=1
+        0.1, float, "part of what each recurrent layer emits that is dropped", at_least=0, below=1
     )
     dropout_state: float = _setting(
         0.0, float, "part of the state that its weights do not see", at_least=0, below=1
@@ -108,17 +110,17 @@ class Config:
     jitter: bool = _setting(False, bool, "begin each epoch at another token, drawn from the seed")
     batch: int = _setting(32, int, "parallel streams the text is cut into", at_least=1)
     optimizer: str = _setting("adam", str, "how a gradient becomes a step", choices=OPTIMIZERS)
-    learning_rate: float = _setting(3e-3, float, "largest step size", above=0)
+    learning_rate: float = _setting(1e-2, float, "largest step size", above=0)
     schedule: str = _setting(
-        "constant",
+        "linear",
         str,
         "step size after --warmup: constant, down to 0 (linear or cosine), or halved at each "
         "validation from the first one on that is not 0.3%% better",
         choices=SCHEDULES,
     )
-    warmup: int = _setting(0, int, "updates in which the step size rises from 0", at_least=0)
+    warmup: int = _setting(100, int, "updates in which the step size rises from 0", at_least=0)
     weight_decay: float = _setting(
-        0.0,
+        0.1,
         float,
         "part of the weight matrices, times the step size, that each update takes",
         at_least=0,

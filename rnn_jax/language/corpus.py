@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from rnn_jax.language.config import Config
 from rnn_jax.language.errors import InputError
-from rnn_jax.language.text import SPLIT, find_splits, read_text
+from rnn_jax.language.text import SPLIT, find_splits, line_of, read_text
 from rnn_jax.language.vocabulary import Vocabulary
 
 
@@ -35,75 +38,128 @@ class Corpus:
         return _after(self.before, self.validation)
 
 
+class Texts(NamedTuple):
+    """The files of a config, by split. A file that is still to be cut is `train` alone."""
+
+    paths: dict[str, str]
+    """What messages call them."""
+    contents: dict[str, str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what training reads."""
+        digest = hashlib.sha256()
+        for split in ("train", "valid"):
+            digest.update(self.contents.get(split, "").encode())
+        return digest.hexdigest()
+
+
 def load(config: Config) -> Corpus:
-    """Read, split and encode the text of a config.
+    """Read, split and encode the text of a config, for a new run.
 
     `--text` is one file, whose end is for validation. Its vocabulary is that of the whole text, so
-    that validation has no token without an id. `--data` is a folder of files that are splits; its
-    vocabulary is that of the training file, and each other file begins after the end of a line.
+    that validation has no token without an id. `--data` is a folder of files that are splits; each
+    after the training file begins after the end of a line. Their characters are those of all of
+    them: each character of each split is a target, and perplexities compare. Their words are those
+    of the training file, with `<unk>` where that has it.
 
     Raises:
-        InputError: a file cannot be read, is too short for the batch and the window, or has tokens
-            without an id.
+        InputError: a file cannot be read, is too short for the batch and the window, or has words
+            without an id; of the test file too, while there is time to do something about it.
     """
+    texts = read(config)
+    corpus = encode(config, texts)
+    if "test" in texts.contents:
+        _encode(config, corpus.vocabulary, texts, "test")
+    return corpus
+
+
+def read(config: Config, kept: Path | None = None, test: bool = True) -> Texts:
+    """Read the files of a config.
+
+    Args:
+        config: names them.
+        kept: where a run has the text that `--text` defaults to, if it has one.
+        test: whether to read the test file, too, where there is one.
+
+    Raises:
+        InputError: one of them cannot be read.
+    """
+    if config.data is None:
+        path = str(kept) if config.text is None and kept and kept.exists() else config.text
+        return Texts(
+            {"train": path or "the reference that this Python carries"}, {"train": read_text(path)}
+        )
+    paths = find_splits(config.data)
+    if not test:
+        paths.pop("test", None)
+    return Texts(paths, {split: read_text(path) for split, path in paths.items()})
+
+
+def encode(config: Config, texts: Texts, vocabulary: Vocabulary | None = None) -> Corpus:
+    """Texts -> ids, by a vocabulary, or by one that is made of them.
+
+    Raises:
+        InputError: a text is too short for the batch and the window, or has tokens without an id.
+    """
+    tokens = _tokens(config, texts, "train")
+    if vocabulary is None and config.level == "char":
+        vocabulary = Vocabulary.of(itertools.chain(*texts.contents.values()))
+    elif vocabulary is None:
+        vocabulary = Vocabulary.of(tokens, config.max_words)
+    ids = vocabulary.encode(tokens)
     if config.data is not None:
-        return _load_splits(config, config.data)
-    text = read_text(config.text)
-    vocabulary, ids = _learn(config, text)
+        _check_length(config, len(ids), f"{texts.paths['train']} has {len(ids)} tokens")
+        held_out = _encode(config, vocabulary, texts, "valid")
+        return Corpus(vocabulary, ids, held_out, vocabulary.start, texts.digest)
     cut = len(ids) - max(1, round(len(ids) * config.validation))
     _check_length(config, cut, f"{len(ids)} tokens leave {max(cut, 0)} for training")
-    return Corpus(vocabulary, ids[:cut], ids[cut:], int(ids[cut - 1]), _digest(text))
+    return Corpus(vocabulary, ids[:cut], ids[cut:], int(ids[cut - 1]), texts.digest)
 
 
 def load_test(config: Config, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
     """(inputs, targets) of the test file, in order; every token of it is a target.
 
     Raises:
-        InputError: there is no test file, or it cannot be read.
+        InputError: there is no test file, it cannot be read, or it has tokens without an id.
     """
     if config.data is None:
         raise InputError("there is no test split: a run of --text has train and validation")
     path = find_splits(config.data).get("test")
     if path is None:
         raise InputError(f"{config.data} has no test split: no file with test in its name")
-    return _after(vocabulary.start, _encode(config, vocabulary, path, read_text(path)))
+    texts = Texts({"test": path}, {"test": read_text(path)})
+    return _after(vocabulary.start, _encode(config, vocabulary, texts, "test"))
 
 
-def _load_splits(config: Config, folder: str) -> Corpus:
-    paths = find_splits(folder)
-    train, validation = (read_text(paths[name]) for name in ("train", "valid"))
-    vocabulary, ids = _learn(config, train)
-    _check_length(config, len(ids), f"{paths['train']} has {len(ids)} tokens")
-    held_out = _encode(config, vocabulary, paths["valid"], validation)
-    return Corpus(vocabulary, ids, held_out, vocabulary.start, _digest(train, validation))
-
-
-def _learn(config: Config, text: str) -> tuple[Vocabulary, np.ndarray]:
-    tokens = SPLIT[config.level](text)
-    vocabulary = Vocabulary.of(tokens, config.max_words if config.level == "word" else None)
-    return vocabulary, vocabulary.encode(tokens)
-
-
-def _encode(config: Config, vocabulary: Vocabulary, path: str, text: str) -> np.ndarray:
+def _tokens(config: Config, texts: Texts, split: str) -> list[str]:
     try:
-        return vocabulary.encode(SPLIT[config.level](text))
+        return SPLIT[config.level](texts.contents[split])
     except InputError as error:
-        advice = "; with a smaller --max-words they are read as <unk>"
+        raise InputError(f"{texts.paths[split]}: {error}") from error
+
+
+def _encode(config: Config, vocabulary: Vocabulary, texts: Texts, split: str) -> np.ndarray:
+    tokens = _tokens(config, texts, split)
+    if strangers := vocabulary.strangers(tokens):
+        content = texts.contents[split]
+        shown = ", ".join(
+            f"{token!r} in line {line_of(token, content, config.level)}" for token in strangers[:5]
+        )
+        if config.level == "word":
+            raise InputError(
+                f"{texts.paths[split]} has words that the training file lacks: {shown}; a run with "
+                f"--max-words below {len(vocabulary)} reads them as <unk>"
+            )
         raise InputError(
-            f"{path} has tokens that the training file lacks: {error}"
-            + (advice if config.level == "word" else "")
-        ) from error
+            f"{texts.paths[split]} has characters that no file had when the run was started: "
+            f"{shown}; restore the file, or start a new run"
+        )
+    return vocabulary.encode(tokens)
 
 
 def _after(first: int, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([np.array([first], ids.dtype), ids[:-1]]), ids
-
-
-def _digest(*texts: str) -> str:
-    digest = hashlib.sha256()
-    for text in texts:
-        digest.update(text.encode())
-    return digest.hexdigest()
 
 
 def _check_length(config: Config, tokens: int, what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from types import TracebackType
 
@@ -54,14 +55,18 @@ class Display:
         if self._paused:
             self._bar.unpause()  # what passed since was compilation or validation
             self._paused = False
+        rate = self._bar.format_dict["rate"]
+        # The most telling first: what a narrow terminal has no place for is left out.
+        numbers = [
+            f"perplexity {perplexity(loss):.2f}",
+            f"{rate * self._tokens:,.0f} tokens/s" if rate else "starting",
+            f"grad {gradient_norm:.2f}",
+            f"epoch {self._bar.n / self._epoch:.1f}",
+            f"loss {loss:.3f}",
+            *([f"bits/char {bits(loss):.2f}"] if self._level == "char" else []),
+        ]
         # Written into the bar before it moves, which is what draws it, and rarely.
-        self._bar.set_postfix_str(
-            f"epoch {self._bar.n / self._epoch:.1f}, "
-            + f"loss {loss:.3f}, perplexity {perplexity(loss):.2f}, "
-            + (f"bits/char {bits(loss):.2f}, " if self._level == "char" else "")
-            + f"grad {gradient_norm:.2f}, {self._speed()}",
-            refresh=False,
-        )
+        self._bar.set_postfix_str(fitting(numbers, self._room()), refresh=False)
         self._bar.update()
 
     def line(self, text: str) -> None:
@@ -72,6 +77,15 @@ class Display:
             self._bar.write(text, file=sys.stderr)
         self._paused = True
 
-    def _speed(self) -> str:
-        rate = self._bar.format_dict["rate"]
-        return f"{rate * self._tokens:,.0f} tokens/s" if rate else "starting"
+    def _room(self) -> int:
+        """The columns that the terminal has for numbers; any number of them, if it does not say."""
+        now = self._bar.format_dict
+        # Where tqdm knows no width, it draws a bar of ten columns: as short as it should be.
+        others = len(self._bar.format_meter(**now | {"ncols": None, "postfix": None}))
+        return now["ncols"] - others if now["ncols"] else 2**16
+
+
+def fitting(numbers: list[str], room: int) -> str:
+    """The first of some numbers, each after a comma, as many as there is room for."""
+    widths = itertools.accumulate(len(number) + 2 for number in numbers)
+    return ", ".join(n for n, width in zip(numbers, widths, strict=True) if width <= room)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Any
 
 import jax
@@ -24,6 +25,8 @@ from rnn_jax.language.train import Best
 
 _SAMPLE_LENGTH = {"char": 1000, "word": 200}
 _TEMPERATURE = 0.7
+_SAMPLE_LINES = 8
+_SAMPLE_WIDTH = 78
 
 
 def report(run: Run, corpus: Corpus, best: Best) -> str:
@@ -72,12 +75,21 @@ def report(run: Run, corpus: Corpus, best: Best) -> str:
     }
     width = max(map(len, names))
     rows = "\n".join(f"  {name:<{width}} {value}" for name, value in names.items())
-    excerpt = "\n".join(f"  {line}" for line in sample.strip("\n").splitlines()[:8])
+    excerpt = "\n".join(f"  {line}" for line in wrapped(sample.strip("\n"))[:_SAMPLE_LINES])
     return (
         f"validation perplexity over {len(corpus.validation)} tokens, the best at step "
         f"{best.step}\n{rows}\n"
         f"sample\n{excerpt}\n{pictures}\nall of it: {run.folder}"
     )
+
+
+def wrapped(text: str) -> list[str]:
+    """The lines of a text, the longer ones in pieces that a terminal of 80 columns shows."""
+    # All that is in a line stays in it: its indentation and its runs of spaces are of the model.
+    wrapper = textwrap.TextWrapper(
+        _SAMPLE_WIDTH, expand_tabs=False, replace_whitespace=False, drop_whitespace=False
+    )
+    return [piece for line in text.splitlines() for piece in wrapper.wrap(line) or [""]]
 
 
 def gradient_by_lag(learner: Learner, params: rnn.Params, corpus: Corpus) -> list[float]:

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rnn_jax.language.config import Config
-from rnn_jax.language.corpus import Corpus, load
+from rnn_jax.language.corpus import Corpus, encode, read
 from rnn_jax.language.errors import InputError, RunError, reason
 from rnn_jax.language.files import JsonLines, read_json, write_whole
 from rnn_jax.language.measures import is_measured
+from rnn_jax.language.text import read_text
 from rnn_jax.language.vocabulary import Vocabulary
 
 
@@ -27,6 +28,7 @@ class Run:
         self.folder = folder
         self.config_file = folder / "config.json"
         self.vocabulary_file = folder / "vocabulary.json"
+        self.default_text = folder / "default_text.txt"
         self.checkpoints = folder / "checkpoints"
         self.metrics = JsonLines(folder / "metrics.jsonl", is_measured)
         self.timings = JsonLines(folder / "timings.jsonl")
@@ -53,6 +55,9 @@ class Run:
                         f"{run.folder} already holds a run: go on with it by "
                         f"`{run.resume_command}`, or give another --run"
                     )
+                if config.text is None and config.data is None:
+                    # Every Python has another one, and the run may be read by any.
+                    write_whole(run.default_text, read_text(None))
                 record = {"text_sha256": corpus.digest, "tokens": corpus.vocabulary.tokens}
                 write_whole(run.vocabulary_file, json.dumps(record, ensure_ascii=False) + "\n")
                 run.write_config(config)
@@ -94,6 +99,8 @@ class Run:
     def corpus(self, config: Config) -> Corpus:
         """The text of the run, from where its config, or one that takes its place, says it is.
 
+        In the ids of the run's own vocabulary, which may have characters of a test file as well.
+
         Raises:
             InputError: there is none, or it cannot be used.
             RunError: it is another text than the run was started with.
@@ -105,19 +112,21 @@ class Run:
                 f"no such text: {place}; if the text of {self.folder} was moved, name its place "
                 f"by {where}"
             )
-        corpus = load(config)
+        texts = read(config, self.default_text, test=False)
         digest, tokens = self._vocabulary_record()
-        if corpus.digest != digest:
+        if texts.digest != digest:
             raise RunError(
-                f"the text has changed since {self.folder} was started; restore it, "
-                "or start a new run"
+                f"the text has changed since {self.folder} was started "
+                f"({texts.paths['train']}); restore it, or start a new run"
             )
-        if corpus.vocabulary.tokens != tokens:
+        made = encode(config, texts).vocabulary.tokens
+        of_test = len(tokens) > len(made) and config.level == "char" and config.data is not None
+        if tokens != made and not (of_test and [t for t in tokens if t in made] == list(made)):
             raise RunError(
                 f"{self.vocabulary_file} is not the vocabulary that {self.config_file} makes of "
                 "the text; restore what was edited, or start a new run"
             )
-        return corpus
+        return encode(config, texts, Vocabulary(tokens))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -1,7 +1,8 @@
 """Text in, tokens out.
 
 A token is a character, or a word: what whitespace separates, with `END_OF_LINE` after each
-line, so that the words of a file, line by line, can be had back from the tokens.
+line, so that the words of a file, line by line, can be had back from the tokens. A text that has
+`END_OF_LINE` for a word of its own is refused: the two could not be told apart again.
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ def read_text(path: str | None) -> str:
     """The text of a UTF-8 file; without one, the language reference that every Python carries.
 
     Raises:
-        InputError: the file is missing, a folder, unreadable, empty, or not text.
+        InputError: the file is missing, a folder, unreadable, empty, or not text; or this Python
+            has no reference.
     """
     if path is None:
-        from pydoc_data.topics import topics
-
+        try:
+            from pydoc_data.topics import topics
+        except ImportError as error:  # some systems take Python apart
+            raise InputError(
+                "this Python comes without its reference (pydoc_data); name a text by --text"
+            ) from error
         return "\n\n".join(topics[name] for name in sorted(topics))
     try:
         raw = Path(path).read_bytes()
@@ -51,25 +57,34 @@ def read_text(path: str | None) -> str:
 def find_splits(folder: str) -> dict[str, str]:
     """The files of a text that is split already: `train`, `valid`, and `test` if there is one.
 
-    Each is the one file of the folder that has that word in its name: `ptb.train.txt`.
+    Each is the one file of the folder that has that word in its name, in whatever case:
+    `ptb.train.txt`, `Train.txt`.
 
     Raises:
-        InputError: there is no such folder, or not one training and one validation file in it.
+        InputError: there is no such folder, not one training and one validation file in it, or a
+            name that says two splits.
     """
     try:
         files = sorted(path for path in Path(folder).iterdir() if path.is_file())
     except OSError as error:
         raise InputError(f"cannot read --data {folder}: {error.strerror or error}") from error
-    found = {}
+    found: dict[str, str] = {}
     for split in ("train", "valid", "test"):
-        paths = [path for path in files if split in path.name and not path.name.startswith(".")]
+        paths = [path for path in files if split in path.name.casefold() and path.name[0] != "."]
         if len(paths) > 1:
             names = ", ".join(path.name for path in paths)
             raise InputError(f"{folder} has several files with {split} in their names: {names}")
-        if paths:
-            found[split] = str(paths[0])
-        elif split != "test":
-            raise InputError(f"{folder} has no file with {split} in its name")
+        if not paths:
+            if split != "test":
+                raise InputError(f"{folder} has no file with {split} in its name")
+            continue
+        for other, path in found.items():
+            if path == str(paths[0]):
+                raise InputError(
+                    f"{path} has both {other} and {split} in its name; rename it, so that it "
+                    "says which of them it is"
+                )
+        found[split] = str(paths[0])
     return found
 
 
@@ -84,8 +99,17 @@ def join_chars(tokens: Iterable[str]) -> str:
 
 
 def split_words(text: str) -> list[str]:
-    """Text -> its words, with `END_OF_LINE` where a line ends."""
+    """Text -> its words, with `END_OF_LINE` where a line ends.
+
+    Raises:
+        InputError: `END_OF_LINE` is one of the words.
+    """
     lines = text.split("\n")
+    if END_OF_LINE in text and (number := line_of(END_OF_LINE, text, "word")):
+        raise InputError(
+            f"line {number} has the word {END_OF_LINE}, which stands for the end of a line, of "
+            "which every line has one by itself; delete it there, or write it in another way"
+        )
     # The last piece ends the text, not a line: a prompt may stop in the middle of one.
     return [word for line in lines[:-1] for word in (*line.split(), END_OF_LINE)] + lines[
         -1
@@ -101,6 +125,14 @@ def join_words(tokens: Iterable[str]) -> str:
         else:
             lines[-1].append(token)
     return "\n".join(" ".join(line) for line in lines)
+
+
+def line_of(token: str, text: str, level: str) -> int:
+    """The first line that has a token, counted from 1; 0 if none has."""
+    if level == "word":
+        lines = enumerate(text.split("\n"), start=1)
+        return next((number for number, line in lines if token in line.split()), 0)
+    return text.count("\n", 0, text.index(token)) + 1 if token in text else 0
 
 
 SPLIT = {"char": split_chars, "word": split_words}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -25,17 +25,19 @@ class Vocabulary:
     tokens: tuple[str, ...]
 
     @classmethod
-    def of(cls, tokens: Sequence[str], limit: int | None = None) -> Vocabulary:
+    def of(cls, tokens: Iterable[str], limit: int | None = None) -> Vocabulary:
         """The vocabulary of a text: its `limit` most frequent tokens, in alphabetical order.
 
-        `UNKNOWN` takes one of the places if, and only if, some token finds none.
+        `UNKNOWN` takes one of the places if, and only if, some token finds none. A text may have it
+        for a word of its own, as that of the Penn Treebank does: it means the same there.
         """
         counts = collections.Counter(tokens)
         if limit is None or len(counts) <= limit:
             return cls(tuple(sorted(counts)))
         counts.pop(UNKNOWN, None)
-        # By count, then by token: the same text always gives the same ids.
-        ranked = sorted(counts, key=lambda token: (-counts[token], token))
+        # By count, then by token: the same text always gives the same ids. However rare the end of
+        # a line, it is never unknown: a text begins after one.
+        ranked = sorted(counts, key=lambda token: (token != END_OF_LINE, -counts[token], token))
         return cls(tuple(sorted([*ranked[: limit - 1], UNKNOWN])))
 
     def __len__(self) -> int:
@@ -58,14 +60,16 @@ class Vocabulary:
         Raises:
             InputError: a token is not in the vocabulary, which has no `UNKNOWN`.
         """
-        unknown = self.ids.get(UNKNOWN, -1)
         tokens = list(tokens)
-        ids = np.array([self.ids.get(token, unknown) for token in tokens], dtype=np.int32)
-        if (ids < 0).any():
-            strangers = sorted({token for token in tokens if token not in self.ids})
+        if strangers := self.strangers(tokens):
             shown = " ".join(repr(token) for token in strangers[:5])
             raise InputError(f"not in the vocabulary of this run: {shown}")
-        return ids
+        unknown = self.ids.get(UNKNOWN, -1)
+        return np.array([self.ids.get(token, unknown) for token in tokens], dtype=np.int32)
+
+    def strangers(self, tokens: Iterable[str]) -> list[str]:
+        """The tokens that have no id, in alphabetical order: none, if `UNKNOWN` has one."""
+        return [] if UNKNOWN in self.ids else sorted(set(tokens) - self.ids.keys())
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """Ids -> tokens."""

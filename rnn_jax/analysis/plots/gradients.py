@@ -14,15 +14,18 @@ from rnn_jax.analysis.spectrum import GradientSpectrum
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BANDS = ((0.0, 1.0, 0.15), (0.05, 0.95, 0.2), (0.25, 0.75, 0.35))
-"""From quantile, to quantile, opacity."""
+BANDS = ((0.0, 1.0, 0.15), (0.05, 0.95, 0.32), (0.25, 0.75, 0.56))
+"""From quantile, to quantile, how much of the colour is not white."""
+MARGIN = 0.05
+"""What an axis has beyond its values, as a part of their range."""
 
 
 def gradient_spectrum(found: GradientSpectrum | LeadingSpectrum, ax: Axes | None = None) -> Axes:
     """The singular values against the lag: median, and bands of 50, 90 and 100 per cent.
 
-    Quantiles are over directions and sequences; a value of zero, whose logarithm is -inf, lies
-    below the picture. The line at 0 is a gradient that keeps its length.
+    Quantiles are over directions and sequences. A value of zero, whose logarithm is -inf, lies
+    below the picture, which then says how many there are at the largest lag. The line at 0 is a
+    gradient that keeps its length.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.GRU(3, 8)
@@ -33,23 +36,38 @@ def gradient_spectrum(found: GradientSpectrum | LeadingSpectrum, ax: Axes | None
     ax = canvas(ax)
     values = np.asarray(found.log_values).reshape(len(found.lags), -1)
     finite = values[np.isfinite(values)]
-    floor = finite.min() if finite.size else -1.0
+    floor, top = (finite.min(), max(finite.max(), 0)) if finite.size else (-1.0, 0)
+    below = 2 * floor - top - 1
 
     def quantile(q: float) -> np.ndarray:
         # Without interpolation, which makes NaN of two infinities.
-        return np.maximum(np.quantile(values, q, axis=1, method="nearest"), floor)
+        found = np.quantile(values, q, axis=1, method="nearest")
+        return np.where(np.isfinite(found), found, below)
 
     ax.axhline(0, color=GREY, linewidth=0.8)
-    for low, high, opacity in BANDS:
+    for low, high, share in BANDS:
         name = f"{high - low:.0%} of the values"
         bounds = quantile(low), quantile(high)
-        ax.fill_between(found.lags, *bounds, color=BLUE, alpha=opacity, linewidth=0, label=name)
+        ax.fill_between(found.lags, *bounds, color=_paler(BLUE, share), linewidth=0, label=name)
     ax.plot(found.lags, quantile(0.5), color=BLUE, linewidth=2, label="median")
     ax.plot(found.lags, quantile(1), color=VERMILION, linewidth=1.5, label="largest")
+    if zeros := np.isinf(values[-1]).mean():
+        margin = MARGIN * (top - floor)
+        ax.set_ylim(floor - margin, top + margin)
+        note = f"of the values at lag {found.lags[-1]}, {zeros:.0%} are 0: below the picture"
+        ax.annotate(note, (1, 0), (-4, 4), "axes fraction", textcoords="offset points", ha="right")
     ax.set_xlabel("lag (steps)")
     ax.set_ylabel("log singular value (nats)")
-    ax.legend(frameon=False)
+    # Above the axes: within them, there may be no place without a band.
+    ax.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
     return ax
+
+
+def _paler(colour: str, share: float) -> tuple[float, ...]:
+    """So much of a colour in white, and opaque: bands that overlap look as the legend has them."""
+    from matplotlib.colors import to_rgb
+
+    return tuple(1 - share * (1 - part) for part in to_rgb(colour))
 
 
 def gradient_map(found: GradientMap, ax: Axes | None = None) -> Axes:

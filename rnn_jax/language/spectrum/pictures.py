@@ -52,7 +52,7 @@ def _singular_values(found: Findings, ax: Axes) -> None:
     plots.gradient_spectrum(found.spectrum, ax)
     count = found.spectrum.log_values.shape[-1]
     if count < found.numbers:
-        ax.set_title(f"the {count} largest of {found.numbers} values", loc="left")
+        ax.set_ylabel(f"{ax.get_ylabel()}\nthe {count} largest of {found.numbers}")
 
 
 @contextlib.contextmanager

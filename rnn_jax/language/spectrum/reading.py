@@ -12,6 +12,9 @@ import rnn_jax as rnn
 from rnn_jax.language.corpus import Corpus
 from rnn_jax.language.errors import InputError
 
+OVERLAPPING = 4
+"""So many pieces are taken even of a text that has not as many without reading some of it twice."""
+
 
 class Reading(NamedTuple):
     """B streams of T tokens, and what the network remembers at their beginning."""
@@ -28,7 +31,7 @@ def read(model: rnn.Cell, params: rnn.Params, corpus: Corpus, streams: int, leng
     """Pieces of the validation text, spread over it evenly.
 
     Raises:
-        InputError: it is too short for one.
+        InputError: it is too short for one, or for so many more than `OVERLAPPING`.
     """
     inputs, targets = corpus.split("validation")
     available = len(inputs)
@@ -38,6 +41,12 @@ def read(model: rnn.Cell, params: rnn.Params, corpus: Corpus, streams: int, leng
         )
     # The carry is made by as much text as is analysed, or by as much as there is.
     before = min(length, available - length)
+    most = max(OVERLAPPING, (available - before) // length)
+    if streams > most:
+        raise InputError(
+            f"--batch {streams}: the validation text has {available} tokens, room for {most} "
+            f"pieces of {length}; lower --batch or --length"
+        )
     starts = np.linspace(before, available - length, streams).astype(int)
     steps = np.arange(-before, length)[:, None] + starts
     read, xs = jnp.asarray(inputs[steps[:before]]), jnp.asarray(inputs[steps[before:]])

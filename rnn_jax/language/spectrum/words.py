@@ -72,8 +72,13 @@ def report(found: Findings, config: Config, step: int, pictures: dict[str, Path]
 
 def summary(found: Findings, config: Config) -> str:
     """The two things to know, a line each."""
+    reach = (
+        f"95% of the gradient reaches back {_count(found.horizon, TOKENS[config.level])} or less"
+    )
+    if np.isneginf(found.map.by_lag).all():
+        reach = "no loss has a gradient by the memory"
     return (
-        f"95% of the gradient reaches back {_count(found.horizon, TOKENS[config.level])} or less\n"
+        f"{reach}\n"
         f"largest Lyapunov exponent {float(found.lyapunov.exponents[0]):.4f} nats per "
         f"{TOKENS[config.level]}"
     )
@@ -89,14 +94,20 @@ _MAP = (
 def _reach(found: Findings, config: Config) -> str:
     token, by_lag = TOKENS[config.level], np.asarray(found.map.by_lag, np.float64)
     length = by_lag.size
+    if np.isneginf(by_lag).all():
+        return "No loss has a gradient by the memory: whatever it holds, the losses are the same."
     # The sum at a lag has as many terms as there are losses with so much text before them.
     mean = by_lag - np.log(length - np.arange(length))
     text = (
         f"Of the gradient of all losses by the memory, 95% goes back "
-        f"{_count(found.horizon, token)} or less. The memory "
-        f"{_count(length - 1, token)} before a loss moves it {_factor(mean[-1] - mean[0])} times "
-        "as much as the memory just before it does, on the average."
+        f"{_count(found.horizon, token)} or less."
     )
+    if np.isfinite(mean[0]):
+        text += (
+            f" The memory {_count(length - 1, token)} before a loss moves it "
+            f"{_factor(mean[-1] - mean[0])} times as much as the memory just before it does, on "
+            "the average."
+        )
     if config.window < length:
         beyond = np.exp(by_lag[config.window :] - np.logaddexp.reduce(by_lag)).sum()
         text += (
