@@ -38,7 +38,7 @@ class Steps(NamedTuple):
         """
         reset = self.reset
         if reset is not None:
-            reset = jnp.concatenate([jnp.zeros_like(reset[:1]), jnp.flip(reset, 0)])[: len(reset)]
+            reset = jnp.concatenate([jnp.zeros_like(reset[:1]), jnp.flip(reset, 0)])[:-1]
         return self._replace(
             valid=None if self.valid is None else jnp.flip(self.valid, 0), reset=reset
         )

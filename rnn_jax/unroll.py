@@ -80,7 +80,7 @@ def unroll(
     _check_is(Layer, cell, "unroll")
     check_key(cell, key)
     params, xs, carry, batch_shape = _checked(cell, params, xs, carry, "xs", axes=1)
-    marks = check_steps(cell, len(xs), batch_shape, lengths, mask, reset)
+    marks = check_steps(cell, xs.shape[0], batch_shape, lengths, mask, reset)
     return _run(cell, method, reverse, params, xs, carry, *marks, key, integers.step_number(t))
 
 
@@ -104,7 +104,7 @@ def _run(
     initial = None if reset is None else cell.initial_carry(params, batch_shape)
     if carry is None:
         carry = cell.initial_carry(params, batch_shape)
-    valid, carry = _valid(len(xs), carry, lengths, mask)
+    valid, carry = _valid(xs.shape[0], carry, lengths, mask)
     steps = Steps(valid, reset, initial, key, first=t)
     # Once, for all layers: what they emit where no step happens is zero.
     xs = steps.blank(xs)

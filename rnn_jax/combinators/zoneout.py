@@ -67,7 +67,7 @@ class Zoneout(WrappedSplitCell):
                 self,
                 steps._replace(key=jax.random.fold_in(key, index)),
                 rate,
-                (len(xs), *leaf.shape),
+                (xs.shape[0], *leaf.shape),
             )
             for index, (leaf, rate) in enumerate(zip(leaves, rates, strict=True))
         ]

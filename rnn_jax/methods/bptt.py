@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.export import is_symbolic_dim
 from jax.tree_util import Partial
 
 from rnn_jax.arguments import at_least, integer, optional, positive, settle
@@ -61,6 +62,9 @@ class BPTT:
     None takes about as many as have a MiB of preactivations, but about 16 at least and 256 at most,
     in parts that are as equal as T allows: 64 for an LSTM of 64 units at batch 16, 16 for one of
     256 at batch 32, and 18 of 35 steps.
+
+    Of what `jax.export` leaves open: a batch takes 16, as a large one would, and has nothing kept
+    in `store`; a length is one chunk, whatever is asked for, as is a loop of `Scan`.
     """
     checkpoint: int | str | None = None
     """Which carries are kept for the gradient; the others are computed again from them.
@@ -98,8 +102,8 @@ class BPTT:
     def _run(
         self, cell: "SplitCell | _Whole", params: Params, carry: Carry, xs: Any
     ) -> tuple[Carry, jax.Array]:
-        size = max(1, _bytes_of_a_step(cell, params, carry, xs))
-        plan = _Plan(self.chunk or _equal_parts(_steps(xs), CHUNK_BYTES // size), self.store)
+        size = _bytes_of_a_step(cell, params, carry, xs)
+        plan = _Plan(self.chunk or _equal_parts(_steps(xs), size), self.store)
 
         def run(carry: Carry, xs: Any) -> tuple[Carry, jax.Array]:
             return _loop(cell, _emitted, plan, params, carry, xs)
@@ -112,6 +116,11 @@ class BPTT:
         """How many steps lie between the carries that are kept, level by level, from within."""
         if self.checkpoint is None:
             return []
+        if is_symbolic_dim(steps):
+            raise ArgumentError(
+                f"BPTT: checkpoint={self.checkpoint!r} needs a number of steps, but the length of "
+                f"xs is left open, {steps}; leave checkpoint out, or export for one length."
+            )
         if self.checkpoint == "sqrt":
             # In whole chunks, so that a stretch has no rest.
             return [-(-math.isqrt(steps) // chunk) * chunk or 1]
@@ -223,7 +232,7 @@ def _loop_tangent(
     d_start = jax.tree.map(lambda c, d: jnp.zeros_like(c) if d is None else d, start, d_start)
     # Through `_loop` again, so that second derivatives see how the stored carries move.
     size = _steps(xs) * _bytes_of_a_step(cell, params, start, xs)
-    fits = size <= plan.store and not isinstance(cell, _Whole)
+    fits = not is_symbolic_dim(size) and size <= plan.store and not isinstance(cell, _Whole)
     stored = _everything if fits else _carries
     end, (carries, preactivations) = _loop(cell, stored, plan, params, start, xs)
 
@@ -268,7 +277,10 @@ def _scan_chunks(
     f: Callable[[Any, Any], tuple[Any, Any]], size: int, carry: Any, xs: Any
 ) -> tuple[Any, Any]:
     """`lax.scan` of an `f` that takes `size` steps at once, the last time perhaps fewer."""
-    chunks, rest = divmod(_steps(xs), size)
+    steps = _steps(xs)
+    if is_symbolic_dim(steps):  # nor can it be known whether there would be a rest
+        return f(carry, xs)
+    chunks, rest = divmod(steps, size)
     if not chunks:
         return f(carry, xs)
     whole = chunks * size
@@ -282,9 +294,12 @@ def _scan_chunks(
     return carry, ys
 
 
-def _equal_parts(steps: int, wanted: int) -> int:
-    """About as many steps as are wanted and as make sense, so that no short chunk is left over."""
+def _equal_parts(steps: int, size: int) -> int:
+    """About as many steps of `size` bytes as make sense, so that no short chunk is left over."""
+    wanted = 0 if is_symbolic_dim(size) else CHUNK_BYTES // max(1, size)
     wanted = min(MOST, max(FEWEST, wanted))
+    if is_symbolic_dim(steps):
+        return wanted
     parts = max(1, round(steps / wanted))
     return max(1, -(-steps // parts))
 

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.export import is_symbolic_dim
 
 from rnn_jax.cell import Carry
 
@@ -36,7 +37,8 @@ def solve(
       start: The x before the first step.
       b: What is added at each step, stacked as well.
     """
-    many = max(leaf.size // leaf.shape[-1] for leaf in jax.tree.leaves(start)) >= ROWS
+    rows = [leaf.size // leaf.shape[-1] for leaf in jax.tree.leaves(start)]
+    many = any(is_symbolic_dim(n) or n >= ROWS for n in rows)
 
     def system(x: Unknown) -> Unknown:
         start, xs, end = x
@@ -93,7 +95,13 @@ def before_each(start: Carry, xs: Carry) -> Carry:
 
 def after_last(start: Carry, xs: Carry) -> Carry:
     """The x after the last step: the start, if there was none."""
-    return jax.tree.map(lambda x, xs: xs[-1] if xs.shape[0] else x, start, xs)
+
+    def last(x: jax.Array, xs: jax.Array) -> jax.Array:
+        if is_symbolic_dim(xs.shape[0]):
+            return jnp.concatenate([x[None], xs])[-1]
+        return xs[-1] if xs.shape[0] else x
+
+    return jax.tree.map(last, start, xs)
 
 
 def _turned(weights: Any) -> Any:
