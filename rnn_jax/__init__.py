@@ -1,6 +1,8 @@
 """Recurrent networks for JAX: pure cells, one scan, exact gradients."""
 
 # ruff: noqa: E402 -- ctrl-C has its way out before the first import that takes long.
+import sys
+
 from rnn_jax.interrupts import leave_while_starting
 
 leave_while_starting()
@@ -38,6 +40,7 @@ from rnn_jax.combinators.variational import Variational, variational
 from rnn_jax.combinators.wide_carry import WideCarry, wide_carry
 from rnn_jax.combinators.zoneout import Leaky, Zoneout, leaky, zoneout
 from rnn_jax.errors import ArgumentError, DtypeError, RNNError, ShapeError, StructureError
+from rnn_jax.export import ExportedCell, export
 from rnn_jax.layers.dense import Dense, DenseParams
 from rnn_jax.layers.dropout import Dropout, VariationalDropout
 from rnn_jax.layers.embedding import Embedding, EmbeddingParams
@@ -46,8 +49,9 @@ from rnn_jax.memory_bias import Chrono, ForgetBias, MemoryBias
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.scan import Scan
 from rnn_jax.parallel import split_batch
+from rnn_jax.serialization import register_namedtuples
 from rnn_jax.steps import Steps
-from rnn_jax.streaming import ExportedCell, export, stream
+from rnn_jax.streaming import stream
 from rnn_jax.training import Metrics, TrainState, TruncatedBPTT, truncated_bptt, windows
 from rnn_jax.unroll import step, unroll
 
@@ -150,3 +154,5 @@ __all__ = [
     "windows",
     "zoneout",
 ]
+
+register_namedtuples(sys.modules[__name__], analysis, batching, tasks)

@@ -1,19 +1,18 @@
-"""Streams without end, and a cell that leaves for where there is no rnn_jax."""
+"""Streams without end."""
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import jax
-import jax.export
 import jax.numpy as jnp
 
 from rnn_jax.arguments import positive
 from rnn_jax.cell import Carry, Layer, Method, Params
 from rnn_jax.checks import check_input, check_params
 from rnn_jax.methods.bptt import BPTT
-from rnn_jax.unroll import step, unroll
+from rnn_jax.unroll import unroll
 
 
 def stream(
@@ -76,90 +75,3 @@ def _unroll(
 ) -> tuple[Carry, jax.Array]:
     # Stacked in here: with its one step stacked eagerly a block took 313 microseconds, not 140.
     return unroll(cell, params, jnp.stack(steps), carry, method=method)
-
-
-class ExportedCell(NamedTuple):
-    """Two programs of `jax.export`, made by `export`; `serialize()` turns each into bytes."""
-
-    start: jax.export.Exported
-    """`start.call() -> carry`: the initial carry."""
-    run: jax.export.Exported
-    """`run.call(carry, x) -> (carry, y)`: a step, or a block of steps."""
-
-
-def export(
-    cell: Layer,
-    params: Params,
-    batch_shape: tuple[int, ...] = (),
-    *,
-    block: int | None = None,
-    platforms: Sequence[str] | None = None,
-) -> ExportedCell:
-    """A trained cell as programs that run wherever JAX does, without rnn_jax or the model's code.
-
-    The params are inside. The carry is made of dictionaries and tuples, so that a process that
-    has never heard of its NamedTuples can hold it.
-
-    Args:
-      cell: A cell without noise, or any other such layer if `block` is given.
-      params: Its params.
-      batch_shape: The batch axes of a step.
-      block: How many steps `run` takes at once, on a leading axis; None for a single step, without
-        one.
-      platforms: What to compile for, such as `("cpu", "cuda")`; where this runs if None.
-
-    `serialize` needs the package flatbuffers (the extra `export`).
-
-    Raises:
-      ArgumentError: A cell with noise, a block that is not a positive integer.
-      StructureError: A layer without a single step and no block.
-
-    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
-    >>> cell = rnn.LSTM(3, 4)
-    >>> start, run = rnn.export(cell, cell.init(jax.random.key(0)))
-    >>> data = run.serialize()  # bytes for a file; to load them needs JAX alone:
-    >>> carry, y = jax.export.deserialize(data).call(start.call(), jnp.ones(3))
-    >>> sorted(carry), y.shape
-    (['c', 'h'], (4,))
-    """
-    if block is not None:
-        block = positive("block", block)
-    shapes = jax.eval_shape(lambda: cell.initial_carry(params, batch_shape))
-    structure = jax.tree.structure(shapes)
-
-    def start() -> Any:
-        return _plain(cell.initial_carry(params, batch_shape))
-
-    def run(carry: Any, x: Any) -> tuple[Any, jax.Array]:
-        carry = jax.tree.unflatten(structure, _leaves(shapes, carry))
-        if block is None:
-            carry, y = step(cell, params, carry, x)  # type: ignore[arg-type]
-        else:
-            carry, y = unroll(cell, params, x, carry)
-        return _plain(carry), y
-
-    dtypes = {leaf.dtype for leaf in jax.tree.leaves(params)} or {jnp.dtype(jnp.float32)}
-    shape, kind = cell.input
-    lead = () if block is None else (block,)
-    dtype = jnp.int32 if kind is jnp.integer else dtypes.pop()
-    x = jax.ShapeDtypeStruct((*lead, *batch_shape, *shape), dtype)
-    return ExportedCell(
-        jax.export.export(jax.jit(start), platforms=platforms)(),
-        jax.export.export(jax.jit(run), platforms=platforms)(_plain(shapes), x),
-    )
-
-
-def _plain(tree: Any) -> Any:
-    """NamedTuples as dictionaries."""
-    if hasattr(tree, "_fields"):
-        return {name: _plain(leaf) for name, leaf in zip(tree._fields, tree, strict=True)}
-    return tuple(map(_plain, tree)) if isinstance(tree, tuple) else tree
-
-
-def _leaves(like: Any, plain: Any) -> list[Any]:
-    """The leaves of a carry that `_plain` made, in the order of the NamedTuples it came from."""
-    if hasattr(like, "_fields"):
-        plain = tuple(plain[name] for name in like._fields)
-    if isinstance(like, tuple):
-        return [leaf for one, p in zip(like, plain, strict=True) for leaf in _leaves(one, p)]
-    return [plain]

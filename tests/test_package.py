@@ -43,6 +43,8 @@ MAY_IMPORT = {
     "checks": [*BASE, "integers", "noise"],
     "unroll": [*LOOPS, "integers", "checks"],
     "streaming": [*LOOPS, "checks", "unroll"],
+    "export": [*LOOPS, "checks", "unroll"],
+    "serialization": [],
     "training": [*LOOPS, "checks", "unroll"],
     "dependence": [],
     "parallel": ["errors", "arguments", "dependence"],
@@ -55,6 +57,8 @@ MAY_IMPORT = {
     "__init__": [
         *CORE,
         "streaming",
+        "export",
+        "serialization",
         "training",
         "parallel",
         "allocator",

@@ -1,8 +1,6 @@
-"""Streams in blocks, and programs that leave without the library."""
+"""Streams in blocks."""
 
 import itertools
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +9,7 @@ import pytest
 
 import rnn_jax as rnn
 from rnn_jax import streaming
-from tests.cases import CASES, assert_close, plain
+from tests.cases import assert_close
 
 MODEL = rnn.stack(rnn.LSTM(2, 3), rnn.residual(rnn.learned_carry(rnn.GRU(3, 3))))
 
@@ -51,61 +49,3 @@ def test_a_stream_that_ends_between_blocks_has_no_rest(params):
 def test_a_block_is_a_size_at_once_and_not_at_the_first_step(params):
     with pytest.raises(rnn.ArgumentError, match="block must be a positive integer, got 0"):
         rnn.stream(MODEL, params, [], block=0)
-    with pytest.raises(rnn.ArgumentError, match="block must be a positive integer, got -1"):
-        rnn.export(MODEL, params, block=-1)
-
-
-LOADED = """
-import pathlib, sys
-import jax, numpy as np
-jax.config.update("jax_enable_x64", True)
-folder = pathlib.Path(sys.argv[1])
-load = lambda name: jax.export.deserialize((folder / name).read_bytes())
-start, step, block = map(load, ("start", "step", "block"))
-xs = np.load(folder / "xs.npy")
-carry, y = step.call(start.call(), xs[0])
-carry, ys = block.call(carry, xs[1:])
-leaves = jax.tree.leaves(carry)
-np.savez(folder / "out.npz", y=y, ys=ys, **{str(i): leaf for i, leaf in enumerate(leaves)})
-assert "rnn_jax" not in sys.modules
-"""
-
-
-def test_a_step_and_a_block_leave_for_a_process_without_the_library(params, key, tmp_path):
-    xs = np.asarray(jax.random.normal(key, (6, 4, 2), jnp.float64))
-    start, step = rnn.export(MODEL, params, (4,))
-    _, block = rnn.export(MODEL, params, (4,), block=5)
-    for name, program in {"start": start, "step": step, "block": block}.items():
-        (tmp_path / name).write_bytes(program.serialize())
-    np.save(tmp_path / "xs.npy", xs)
-    command = [sys.executable, "-I", "-c", LOADED, tmp_path]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    out = np.load(tmp_path / "out.npz")
-    carry, ys = rnn.unroll(MODEL, params, xs)
-    np.testing.assert_allclose(np.concatenate([out["y"][None], out["ys"]]), ys, rtol=1e-12)
-    # A dictionary's leaves come in the order of its names.
-    for i, leaf in enumerate(jax.tree.leaves(plain(carry))):
-        np.testing.assert_allclose(out[str(i)], leaf, rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    "case", [c for c in CASES if c.name in {"lstm", "deep", "stack"}], ids=lambda c: c.name
-)
-def test_an_exported_block_is_unroll(case):
-    params, xs = case.params(), case.xs(3, 2)
-    xs = xs.astype(jnp.int32) if case.cell.input.kind is jnp.integer else xs
-    start, run = rnn.export(case.cell, params, (2,), block=3)
-    carry, ys = run.call(start.call(), xs)
-    expected, same = rnn.unroll(case.cell, params, xs)
-    assert_close(ys, same, 1e-12)
-    assert_close(carry, plain(expected), 1e-12)
-
-
-def test_what_has_no_single_step_or_draws_noise_is_not_exported():
-    both = rnn.bidirectional(rnn.GRU(2, 3), rnn.GRU(2, 3))
-    params = both.init(jax.random.key(0))
-    with pytest.raises(rnn.StructureError, match="has no single step"):
-        rnn.export(both, params)
-    with pytest.raises(rnn.ArgumentError, match=r"Dropout.*deterministic\(\)"):
-        rnn.export(rnn.stack(both, rnn.Dropout(6, 0.5)), (params, ()), block=4)
