@@ -7,10 +7,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnn_jax.arguments import positive
 from rnn_jax.cell import Carry, Layer, Method, Params
 from rnn_jax.checks import check_input, check_params
+from rnn_jax.errors import ArgumentError
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.unroll import unroll
 
@@ -32,7 +34,9 @@ def stream(
     Args:
       cell: A cell without noise.
       params: Its params.
-      xs: Yields what one step reads, `(*batch, D)`.
+      xs: Yields what one step reads, `(*batch, D)`. It is copied on arrival, so that an array of
+        NumPy may be filled anew for each step, as a microphone or an environment does. An array
+        of JAX is not, and must live until its block has run.
       carry: Where to start; `cell.initial_carry` if None.
       block: How many steps are waited for, stacked and run at once. 1 has the least delay, more
         are cheaper: the input's part of the work becomes one matmul a block.
@@ -42,8 +46,8 @@ def stream(
       `(carry, ys)` after each block: ys `(block, *batch, ...)`.
 
     Raises:
-      ArgumentError: A block that is not a positive integer; what `unroll` raises, at the first
-        block.
+      ArgumentError: A block that is not a positive integer, or a step that was donated before its
+        block ran; what `unroll` raises, at the first block.
 
     >>> import itertools, jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.GRU(1, 4)
@@ -55,18 +59,36 @@ def stream(
     (8, 4)
     """
     block = positive("block", block)
-    return _blocks(cell, params, iter(xs), carry, block, method)
+    return _blocks(cell, params, iter(xs), jax.tree.map(_own, carry), block, method)
 
 
 def _blocks(
     cell: Layer, params: Params, xs: Iterator[Any], carry: Carry, block: int, method: Method
 ) -> Iterator[tuple[Carry, jax.Array]]:
-    while steps := list(itertools.islice(xs, block)):
+    while steps := [_own(x) for x in itertools.islice(xs, block)]:
         if carry is None:  # made here, so that the first block is no program of its own
             dtype = check_params(cell, params, steps[0])
             carry = cell.initial_carry(params, check_input(cell, "x", steps[0], dtype, axes=0))
+        _check_kept(steps)
         carry, ys = _unroll(cell, method, params, steps, carry)
         yield carry, ys
+
+
+def _own(x: Any) -> Any:
+    """A copy of memory that others may write to: JAX does not always make one before it reads."""
+    if hasattr(x, "__array__") and not isinstance(x, jax.Array):
+        return np.array(x, subok=True)
+    return x
+
+
+def _check_kept(steps: list[Any]) -> None:
+    """Raise where an array of JAX is gone, for those are not copied."""
+    for index, x in enumerate(steps):
+        if isinstance(x, jax.Array) and x.is_deleted():
+            raise ArgumentError(
+                f"stream: step {index} of a block of {len(steps)} was donated or deleted before "
+                "the block ran; yield jnp.copy of it, or take block=1."
+            )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

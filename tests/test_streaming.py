@@ -49,3 +49,44 @@ def test_a_stream_that_ends_between_blocks_has_no_rest(params):
 def test_a_block_is_a_size_at_once_and_not_at_the_first_step(params):
     with pytest.raises(rnn.ArgumentError, match="block must be a positive integer, got 0"):
         rnn.stream(MODEL, params, [], block=0)
+
+
+WIDE = 2**16  # so much that the next step arrives before this one is computed
+
+
+@pytest.mark.parametrize("offset", [0, 8])
+@pytest.mark.parametrize("block", [1, 3])
+def test_one_array_that_is_filled_anew_for_each_step(key, block, offset):
+    cell = rnn.Elman(WIDE, 2)
+    params = cell.init(key)
+    xs = np.random.default_rng(0).normal(size=(9, WIDE)).astype(np.float32)
+    memory = np.zeros(4 * WIDE + 128, np.uint8)
+    start = -memory.ctypes.data % 64 + offset  # 0: where JAX may read without a copy of its own
+    microphone = memory[start : start + 4 * WIDE].view(np.float32)
+
+    def record():
+        for x in xs:
+            microphone[:] = x
+            yield microphone
+
+    heard = [ys for _, ys in rnn.stream(cell, params, record(), block=block)]
+    np.testing.assert_allclose(jnp.concatenate(heard), rnn.unroll(cell, params, xs)[1], atol=1e-4)
+
+
+def test_a_carry_of_numpy_is_that_of_the_call(params):
+    carry = jax.tree.map(np.array, MODEL.initial_carry(params))
+    outputs = rnn.stream(MODEL, params, jnp.ones((4, 2), jnp.float64), carry, block=4)
+    jax.tree.map(lambda c: c.fill(9.0), carry)
+    assert_close(next(outputs)[1], rnn.unroll(MODEL, params, jnp.ones((4, 2), jnp.float64))[1])
+
+
+@pytest.mark.parametrize("block", [1, 3])
+def test_a_step_of_jax_lives_until_its_block_has_run(params, block):
+    after = jax.jit(lambda x: x + 1, donate_argnums=0)
+    states = itertools.accumulate(itertools.repeat(jnp.zeros(2), 6), lambda x, _: after(x))
+    outputs = rnn.stream(MODEL, params, states, block=block)
+    if block == 1:
+        assert len(list(outputs)) == 6
+    else:
+        with pytest.raises(rnn.ArgumentError, match="step 0 of a block of 3 was donated"):
+            next(outputs)
