@@ -201,6 +201,14 @@ def test_the_horizon_goes_by_the_last_axis():
     assert rnn.analysis.memory_horizon(logs, 0.6).tolist() == [2, 0]
 
 
+def test_a_gradient_that_is_no_number_has_no_horizon():
+    logs = jnp.array([[0.0, 0, 0], [0, jnp.nan, 0], [-jnp.inf] * 3, [0, jnp.inf, 0]])
+    assert jax.jit(rnn.analysis.memory_horizon)(logs).tolist() == [2, -1, 0, 1]
+    for nothing in jnp.zeros(()), jnp.zeros((3, 0)):
+        with pytest.raises(rnn.ShapeError, match=r"log_norms must have shape \(\.\.\., T\)"):
+            rnn.analysis.memory_horizon(nothing)
+
+
 def test_signal_to_noise_is_that_of_one_gradient_a_sequence(key):
     cell = rnn.GRU(2, 3)
     params = cell.init(key, jnp.float64)

@@ -68,6 +68,22 @@ def test_h_comes_before_c():
     assert flatten_carry(cell, cell.init(jax.random.key(0)), carry).tolist() == [1, 2, 3, 4]
 
 
+def test_a_vector_of_another_length_and_a_carry_of_another_cell():
+    cell = rnn.LSTM(1, 2)
+    params = cell.init(jax.random.key(0))
+    for shape in (3,), (2, 5), ():
+        with pytest.raises(rnn.ShapeError, match=r"flat must have shape \(\*batch, 4\), .* got \("):
+            unflatten_carry(cell, params, jnp.zeros(shape))
+    with pytest.raises(rnn.StructureError, match="expected carry of the form LSTMCarry"):
+        flatten_carry(cell, params, rnn.GRUCarry(jnp.zeros((3, 2))))
+    carry = cell.initial_carry(params, (3,))
+    for wrong in carry._replace(c=jnp.zeros((3, 3))), carry._replace(h=jnp.zeros((2, 2))):
+        with pytest.raises(rnn.ShapeError, match=r"carry\.[hc] must have shape"):
+            flatten_carry(cell, params, wrong)
+    with pytest.raises(rnn.ArgumentError, match="carries nothing from step to step"):
+        flatten_carry(rnn.Dense(2, 2), rnn.Dense(2, 2).init(jax.random.key(0)), ())
+
+
 def test_a_sequence_has_the_jacobians_that_it_has_alone():
     case = REMEMBERING[0]
     params, xs, carry = case.params(), case.xs(3, 2, 2), case.carry(case.params(), (2, 2))

@@ -10,7 +10,7 @@ from jax import lax
 from rnn_jax.analysis.norms import along, unit
 from rnn_jax.analysis.trajectory import Trajectory, loss_gradients, trajectory
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.errors import ArgumentError
+from rnn_jax.errors import ArgumentError, ShapeError
 from rnn_jax.training import Loss
 from rnn_jax.unroll import step
 
@@ -107,9 +107,10 @@ def memory_horizon(log_norms: jax.Array, share: float = 0.95) -> jax.Array:
     `min {n : sum_{k<=n} norm_k >= share * sum_k norm_k}`, from the logarithms of the norms by
     lag, `(..., T)` with lag 0 first, as `GradientMap.by_lag`; an integer of shape `(...)`. It
     knows nothing of lags that the sequence is too short for. A scalar weight w has about
-    `log(1 - share) / log w`.
+    `log(1 - share) / log w`. Where a norm is NaN there is no such lag, and it is -1: an integer
+    has no NaN, and under jit nothing can be raised.
 
-    Raises `ArgumentError` for a share outside (0, 1].
+    Raises `ArgumentError` for a share outside (0, 1], `ShapeError` where there is no lag at all.
 
     >>> import jax.numpy as jnp, rnn_jax as rnn
     >>> int(rnn.analysis.memory_horizon(jnp.arange(1, 401) * jnp.log(0.9)))
@@ -117,8 +118,15 @@ def memory_horizon(log_norms: jax.Array, share: float = 0.95) -> jax.Array:
     """
     if not 0 < share <= 1:
         raise ArgumentError(f"memory_horizon: share must lie in (0, 1], got {share!r}.")
+    log_norms = jnp.asarray(log_norms)
+    if not log_norms.shape or not log_norms.shape[-1]:
+        raise ShapeError(
+            "memory_horizon: log_norms must have shape (..., T), a number for each of one lag or "
+            f"more, got {log_norms.shape}."
+        )
     within = lax.cumlogsumexp(log_norms, axis=log_norms.ndim - 1)
-    return jnp.argmax(within >= within[..., -1:] + math.log(share), axis=-1)
+    horizon = jnp.argmax(within >= within[..., -1:] + math.log(share), axis=-1)
+    return jnp.where(jnp.isnan(log_norms).any(-1), -1, horizon)
 
 
 def log_norms_of(

@@ -10,7 +10,8 @@ from jax import lax
 
 from rnn_jax.analysis.arguments import checked
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.errors import ArgumentError, DtypeError
+from rnn_jax.checks import check_carry
+from rnn_jax.errors import ArgumentError, DtypeError, ShapeError
 
 Step = Callable[[jax.Array, Any], jax.Array]
 """`(c (N,), z) -> c (N,)`: one step of one sequence, on the carry as a vector."""
@@ -20,7 +21,8 @@ def flatten_carry(cell: Cell, params: Params, carry: Carry) -> jax.Array:
     """A carry as one vector a sequence, its leaves side by side: `(*batch, N)`.
 
     The order is that of `jax.tree.leaves`: h before c in an LSTM (so N = 2H), the lowest layer
-    of a stack first. `unflatten_carry` is the way back.
+    of a stack first. `unflatten_carry` is the way back. Raises `StructureError`, `ShapeError` or
+    `DtypeError` for what is no carry of the cell.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.LSTM(input_size=3, hidden_size=5)
@@ -29,14 +31,20 @@ def flatten_carry(cell: Cell, params: Params, carry: Carry) -> jax.Array:
     >>> rnn.analysis.flatten_carry(cell, params, carry).shape
     (2, 10)
     """
-    pairs = zip(jax.tree.leaves(carry), _leaves(cell, params), strict=True)
-    return jnp.concatenate(
-        [jnp.reshape(leaf, (*leaf.shape[: leaf.ndim - one.ndim], -1)) for leaf, one in pairs], -1
-    )
+    wanted = _leaves(cell, params)
+    if not wanted:
+        raise _carries_nothing("flatten_carry", cell)
+    # Batch axes and dtype are those of the first leaf; then all must agree.
+    first = next(iter(jax.tree.leaves(carry)), None)
+    shape, dtype = getattr(first, "shape", ()), getattr(first, "dtype", jnp.dtype(jnp.float32))
+    batch_shape = shape[: max(0, len(shape) - wanted[0].ndim)]
+    check_carry(cell, params, carry, batch_shape, dtype)
+    leaves = jax.tree.leaves(carry)
+    return jnp.concatenate([jnp.reshape(leaf, (*batch_shape, -1)) for leaf in leaves], -1)
 
 
 def unflatten_carry(cell: Cell, params: Params, flat: jax.Array) -> Carry:
-    """The carry whose vectors are `flat` `(*batch, N)`.
+    """The carry whose vectors are `flat` `(*batch, N)`; raises `ShapeError` for another N.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.LSTM(input_size=3, hidden_size=2)
@@ -44,8 +52,16 @@ def unflatten_carry(cell: Cell, params: Params, flat: jax.Array) -> Carry:
     >>> rnn.analysis.unflatten_carry(cell, params, jnp.arange(4.0)).c.tolist()
     [2.0, 3.0]
     """
+    wanted = _leaves(cell, params)
+    size = sum(math.prod(one.shape) for one in wanted)
+    flat = jnp.asarray(flat)
+    if flat.shape[-1:] != (size,):
+        raise ShapeError(
+            f"unflatten_carry: flat must have shape (*batch, {size}), as many numbers as the carry "
+            f"of {cell!r} has, got {flat.shape}; flatten_carry makes one."
+        )
     leaves, start = [], 0
-    for one in _leaves(cell, params):
+    for one in wanted:
         stop = start + math.prod(one.shape)
         leaves.append(flat[..., start:stop].reshape(*flat.shape[:-1], *one.shape))
         start = stop
@@ -86,10 +102,7 @@ def prepare(
     params, xs, _, carry = checked(caller, cell, params, xs, carry)
     leaves = _leaves(cell, params)
     if not leaves:
-        raise ArgumentError(
-            f"{caller}: {cell!r} carries nothing from step to step, so there is no Jacobian in "
-            "time; it needs a cell with a carry."
-        )
+        raise _carries_nothing(caller, cell)
     if any(not jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves):
         raise DtypeError(f"{caller}: the carry of {cell!r} has a leaf that is not floating.")
     if not xs.shape[0]:
@@ -110,6 +123,13 @@ def each_sequence(f: Callable[..., Any], xs: jax.Array, carry: jax.Array) -> Any
     by_sequence = jnp.moveaxis(xs.reshape(xs.shape[0], -1, *xs.shape[1 + lead :]), 1, 0)
     results = lax.map(lambda one: f(*one), (by_sequence, carry.reshape(-1, carry.shape[-1])))
     return jax.tree.map(lambda r: r.reshape(*batch_shape, *r.shape[1:]), results)
+
+
+def _carries_nothing(caller: str, cell: Cell) -> ArgumentError:
+    return ArgumentError(
+        f"{caller}: {cell!r} carries nothing from step to step, so there is no Jacobian in "
+        "time; it needs a cell with a carry."
+    )
 
 
 def _carry(cell: Cell, params: Params) -> Carry:

@@ -30,7 +30,7 @@ class GradientMetrics(NamedTuple):
     log_norms: dict[int, jax.Array]
     """Of each lag: `log ||dL/dc_{T-1-lag}||` of the last step's loss L, in nats."""
     horizon: jax.Array
-    """How many steps back 95% of that gradient reaches, of those that there are."""
+    """How many steps back 95% of that gradient reaches, of those that there are; -1 for NaN."""
     saturated: jax.Array
     """The share of saturated units, over all nonlinearities and steps."""
     spectral_radius: dict[str, jax.Array]

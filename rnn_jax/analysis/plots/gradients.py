@@ -100,6 +100,8 @@ def gradient_map(found: GradientMap, ax: Axes | None = None) -> Axes:
 def gradient_by_lag(found: GradientMap, ax: Axes | None = None, share: float = 0.95) -> Axes:
     """The gradient summed over all losses against the lag, and the horizon of `share` of it.
 
+    Without a horizon where the gradient is NaN.
+
     >>> import jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.Elman(1, 1)
     >>> params = rnn.ElmanParams(jnp.ones((1, 1)), jnp.full((1, 1), 0.5), jnp.zeros(1))
@@ -111,15 +113,16 @@ def gradient_by_lag(found: GradientMap, ax: Axes | None = None, share: float = 0
     horizon = int(memory_horizon(found.by_lag, share))
     by_lag = np.ma.masked_invalid(np.asarray(found.by_lag))
     ax.plot(np.arange(by_lag.size), by_lag, color=BLUE, linewidth=2)
-    steps = "step" if horizon == 1 else "steps"
-    ax.axvline(
-        horizon,
-        color=VERMILION,
-        linestyle="--",
-        linewidth=1.2,
-        label=f"{share:.0%} of the gradient lies within {horizon} {steps}",
-    )
+    if horizon >= 0:
+        steps = "step" if horizon == 1 else "steps"
+        ax.axvline(
+            horizon,
+            color=VERMILION,
+            linestyle="--",
+            linewidth=1.2,
+            label=f"{share:.0%} of the gradient lies within {horizon} {steps}",
+        )
+        ax.legend(frameon=False)
     ax.set_xlabel("lag (steps)")
     ax.set_ylabel("log $\\sum_t \\|dL_t/dc_{t-\\mathrm{lag}}\\|$ (nats)")
-    ax.legend(frameon=False)
     return ax
