@@ -22,8 +22,6 @@ LEVELS = ("char", "word")
 CELLS = ("elman", "irnn", "jordan", "lstm", "gru", "mgu")
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "linear", "cosine", "halving")
-FOLLOWS_LENGTH = ("linear", "cosine")
-"""The schedules whose step sizes all follow from how long the run is."""
 RESUMABLE = ("text", "data", "epochs", "steps")
 """What may be another when a run goes on: where its text lies, and how long it is."""
 _WIDE = 2**16  # wider, and the weights of one gate alone are 16 GiB
@@ -189,7 +187,8 @@ class Config:
     def resumed(self, **given: Any) -> Config:
         """The settings of a run that goes on, where some of `RESUMABLE` are given anew.
 
-        `steps` takes the place of `epochs`, and the other way round.
+        `steps` takes the place of `epochs`, and the other way round. A schedule that ends with the
+        run, `linear` or `cosine`, goes on as that of the new length.
 
         Raises:
             InputError: it would be another run, or a value is out of range.
@@ -203,15 +202,7 @@ class Config:
             )
         if "epochs" in given:
             given = {"steps": None} | given
-        config = dataclasses.replace(self, **given)
-        lengths = [(c.steps, c.epochs) for c in (self, config)]
-        if self.schedule in FOLLOWS_LENGTH and lengths[0] != lengths[1]:
-            raise InputError(
-                f"with --schedule {self.schedule} every step size follows from the length, so that "
-                "a longer or a shorter run is another one: start it, by train --config with the "
-                "config.json of this run"
-            )
-        return config
+        return dataclasses.replace(self, **given)
 
 
 def read_settings(path: Path, kind: type[RNNError] = InputError) -> dict[str, Any]:

@@ -56,6 +56,10 @@ def decay(rate: float) -> optax.GradientTransformation:
     )
 
 
+ENDS_WITH_THE_RUN = ("linear", "cosine")
+"""The schedules whose every step size follows from the length of the run."""
+
+
 def schedule(config: Config, updates: int) -> optax.Schedule:
     """Update -> step size: up from 0 in `warmup` updates, then as the schedule has it.
 

@@ -22,7 +22,7 @@ from rnn_jax.language.errors import InputError, Interrupted, RunError, reason
 from rnn_jax.language.evaluate import evaluate
 from rnn_jax.language.learner import Learner, State, restore
 from rnn_jax.language.measures import describe, perplexity
-from rnn_jax.language.optimizer import after_validation
+from rnn_jax.language.optimizer import ENDS_WITH_THE_RUN, after_validation, schedule
 from rnn_jax.language.run import Run
 
 
@@ -151,7 +151,11 @@ class _Training:
     def _says(self) -> str:
         """Where it begins, for the user."""
         if not self._through():
-            return f"training from step {self.step} to step {self.total}"
+            at = ""
+            if self.step and self.config.schedule in ENDS_WITH_THE_RUN:
+                rate = float(schedule(self.config, self.total)(self.step))
+                at = f", at a step size of {rate:.2g} by its schedule"
+            return f"training from step {self.step} to step {self.total}{at}"
         early = f", by --patience {self.config.patience}" if self.step < self.total else ""
         return (
             f"the end is reached at step {self.step} of {self.total}{early}: nothing to train; "
