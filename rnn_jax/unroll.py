@@ -11,6 +11,7 @@ from rnn_jax.checks import check_carry, check_input, check_key, check_params, ch
 from rnn_jax.errors import StructureError
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.scan import Scan
+from rnn_jax.sharding import split_like, whole_beside
 from rnn_jax.steps import Steps, flip, select
 
 
@@ -38,7 +39,7 @@ def unroll(
       cell: A cell or any other layer.
       params: Its params, all of one floating dtype.
       xs: `(T, *batch, D)` of the params' dtype, or `(T, *batch)` of integers for an `Embedding`.
-        T may be 0 and there may be any number of batch axes.
+        T may be 0 and there may be any number of batch axes, which may be split over devices.
       carry: Where to start, with the batch axes of `xs`; `cell.initial_carry` if None.
       lengths: `(*batch)` of integers from 0 to T, how many steps each sequence has; all T if
         None. Where one is out of range under jit, where nothing can be raised, its carry is NaN.
@@ -72,8 +73,11 @@ def unroll(
     check_key(cell, key)
     params, xs, carry, batch_shape = _checked(cell, params, xs, carry, "xs", axes=1)
     lengths, mask, reset = check_steps(cell, len(xs), batch_shape, lengths, mask, reset)
-    valid, carry = _valid(len(xs), carry, lengths, mask)
+    last = 1 + len(batch_shape)
+    mask, reset = split_like((mask, reset), xs, 0, last)
     initial = None if reset is None else cell.initial_carry(params, batch_shape)
+    lengths, initial = split_like((lengths, initial), xs, 1, last)
+    valid, carry = _valid(len(xs), carry, lengths, mask)
     steps = Steps(valid, reset, initial, key, first=t)
     # Once, for all layers: what they emit where no step happens is zero.
     xs = steps.blank(xs)
@@ -152,10 +156,14 @@ def _checked(
     dtype = check_params(cell, params, xs)
     batch_shape = check_input(cell, name, xs, dtype, axes)
     params, xs = jax.tree.map(jnp.asarray, (params, xs))
+    last = axes + len(batch_shape)
+    params = whole_beside(params, xs, axes, last)
     if carry is None:
-        return params, xs, cell.initial_carry(params, batch_shape), batch_shape
-    check_carry(cell, params, carry, batch_shape, dtype)
-    return params, xs, jax.tree.map(jnp.asarray, carry), batch_shape
+        carry = cell.initial_carry(params, batch_shape)
+    else:
+        check_carry(cell, params, carry, batch_shape, dtype)
+        carry = jax.tree.map(jnp.asarray, carry)
+    return params, xs, split_like(carry, xs, axes, last), batch_shape
 
 
 def _check_is(kind: type, cell: Any, caller: str) -> None:
