@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, final
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from rnn_jax.arguments import positive, settle
+from rnn_jax.sharding import on_each_part
 from rnn_jax.steps import Steps
 
 Params = Any
@@ -118,8 +120,10 @@ class Cell(Layer):
         self, params: Params, xs: Any, carry: Carry, steps: Steps, method: Method
     ) -> tuple[Carry, jax.Array]:
         """Hand the loop to `method`, then read out all steps at once."""
+        axes = xs.ndim - len(self.input.shape)
         params, xs = self.draw(params, xs, steps)
-        carry, hs = method(self, params, xs, carry, steps)
+        run = functools.partial(method, self)
+        carry, hs = on_each_part(run, axes, params, xs, carry, steps)
         return carry, steps.blank(self.readout(params, hs, xs))
 
 

@@ -15,6 +15,7 @@ from rnn_jax import integers
 from rnn_jax.cell import Carry, Layer, Params
 from rnn_jax.errors import ArgumentError, DtypeError, ShapeError, StructureError
 from rnn_jax.noise import missing_key, some_key
+from rnn_jax.sharding import split
 
 
 def check_params(layer: Layer, params: Params, xs: Any) -> jnp.dtype:
@@ -69,6 +70,13 @@ def check_input(layer: Layer, name: str, xs: Any, dtype: jnp.dtype, axes: int) -
             f"{layer!r}: {name} is {xs.dtype} but params are {dtype}, and nothing is promoted "
             f"silently. Cast one: {name}.astype({str(dtype)!r}), or optax.tree.cast(params, "
             f"{str(xs.dtype)!r}) inside the loss, which keeps the gradient in {dtype}."
+        )
+    batch = range(axes, last)
+    apart = [i for i, axis in enumerate(split(xs)) if axis is not None and i not in batch]
+    if apart:
+        raise ShapeError(
+            f"{layer!r}: axis {apart[0]} of {name} is split over devices, {split(xs)}, but only "
+            "batch axes may be; jax.reshard splits it anew."
         )
     return tuple(xs.shape[axes:last])
 

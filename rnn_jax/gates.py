@@ -14,6 +14,7 @@ from rnn_jax.cell import SizedCell
 from rnn_jax.errors import ArgumentError
 from rnn_jax.memory_bias import ForgetBias, MemoryBias
 from rnn_jax.precision import at_least_float32
+from rnn_jax.sharding import rows_apart
 
 Initializer = Callable[..., jax.Array]
 """`(key, shape, dtype) -> array`, as in `jax.nn.initializers`."""
@@ -78,10 +79,13 @@ def matmul(x: jax.Array, w: jax.Array) -> jax.Array:
     """`x @ w` for `(..., D)` and `(D, G)`, as one matrix product over all rows in the dtype of w.
 
     The cotangent of w is then one as well. From `x @ w` with two leading axes it would be a
-    contraction over both, in front of which XLA copies one operand in another order.
+    contraction over both, in front of which XLA copies one operand in another order. That is what
+    there is where the rows may lie on several devices, for to make them one axis gathers them.
     """
-    rows = x.reshape(-1, x.shape[-1]) if x.ndim > 2 else x
-    return (rows.astype(w.dtype) @ w).reshape(*x.shape[:-1], w.shape[-1])
+    x = x.astype(w.dtype)
+    if x.ndim < 3 or rows_apart(x):
+        return x @ w
+    return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
 
 
 def split(a: jax.Array, gates: int) -> tuple[jax.Array, ...]:

@@ -20,6 +20,7 @@ from rnn_jax.checks import (
 from rnn_jax.errors import StructureError
 from rnn_jax.marked import marked
 from rnn_jax.methods.bptt import BPTT
+from rnn_jax.sharding import split_like, whole_beside
 from rnn_jax.steps import Steps, flip, select
 
 
@@ -47,7 +48,7 @@ def unroll(
       cell: A cell or any other layer.
       params: Its params, all of one floating dtype.
       xs: `(T, *batch, D)` of the params' dtype, or `(T, *batch)` of integers for an `Embedding`.
-        T may be 0 and there may be any number of batch axes.
+        T may be 0 and there may be any number of batch axes, which may be split over devices.
       carry: Where to start, with the batch axes of `xs`; `cell.initial_carry` if None.
       lengths: `(*batch)` of integers from 0 to T, how many steps each sequence has; all T if
         None. Where one is out of range under jit, where nothing can be raised, its carry is NaN.
@@ -101,9 +102,13 @@ def _run(
     t: Any,
 ) -> tuple[Carry, jax.Array]:
     batch_shape = xs.shape[1 : xs.ndim - len(cell.input.shape)]
+    last = 1 + len(batch_shape)
+    params = whole_beside(params, xs, 1, last)
     initial = None if reset is None else cell.initial_carry(params, batch_shape)
     if carry is None:
         carry = cell.initial_carry(params, batch_shape)
+    mask, reset = split_like((mask, reset), xs, 0, last)
+    lengths, initial, carry = split_like((lengths, initial, carry), xs, 1, last)
     valid, carry = _valid(xs.shape[0], carry, lengths, mask)
     steps = Steps(valid, reset, initial, key, first=t)
     # Once, for all layers: what they emit where no step happens is zero.

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rnn_jax"
 
 # The house, from the ground up: each part, and the parts that it may import.
-BASE = ["errors", "arguments", "steps", "cell"]
+BASE = ["errors", "arguments", "steps", "sharding", "cell"]
 LOOPS = [*BASE, "wrapper", "marked", "methods"]
 SHARED = ["precision", "memory_bias", "normalization", "gates"]
 PARTS = ["noise", "cells", "layers", "combinators", "checks", "unroll"]
@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "errors": [],
     "steps": [],
     "arguments": ["errors"],
-    "cell": ["arguments", "steps"],
+    "sharding": [],
+    "cell": ["arguments", "steps", "sharding"],
     "integers": [],
     "wrapper": BASE,
     "marked": [*BASE, "wrapper"],

@@ -12,6 +12,7 @@ from rnn_jax.cell import Carry, Layer, Params, SplitCell
 from rnn_jax.combinators.fit import check_layer
 from rnn_jax.errors import ArgumentError
 from rnn_jax.noise import Noisy, drop, missing_key, needs_key, survivors
+from rnn_jax.sharding import split_like
 from rnn_jax.steps import Steps
 from rnn_jax.wrapper import WrappedSplitCell
 
@@ -36,16 +37,16 @@ class Variational(WrappedSplitCell):
         """Two masks a sequence: one is applied here, to all inputs, the other in `recur`."""
         key, inner = jax.random.split(needs_key(self, steps.key))
         batch_shape = xs.shape[1 : xs.ndim - len(self.input.shape)]
-        carry = self.initial_carry(params, batch_shape)
-        if self.inputs:
-            mask = survivors(jax.random.fold_in(key, 0), self.inputs, xs.shape[1:])
-            xs = drop(mask[None], xs, self.inputs)
-        params, xs = self.layer.draw(params, xs, steps._replace(key=inner))
-        leaves, structure = jax.tree.flatten(carry)
+        leaves, structure = jax.tree.flatten(self.initial_carry(params, batch_shape))
         masks = [
             survivors(jax.random.fold_in(key, 1 + index), self.state, leaf.shape)
             for index, leaf in enumerate(leaves)
         ]
+        masks = split_like(masks, xs, 1, 1 + len(batch_shape))
+        if self.inputs:
+            mask = survivors(jax.random.fold_in(key, 0), self.inputs, xs.shape[1:])
+            xs = drop(split_like(mask, xs, 1, xs.ndim)[None], xs, self.inputs)
+        params, xs = self.layer.draw(params, xs, steps._replace(key=inner))
         return Noisy(params, jax.tree.unflatten(structure, masks)), xs
 
     def project(self, params: Any, xs: Any) -> Any:

@@ -12,6 +12,7 @@ from rnn_jax.cell import Carry, Params, SplitCell
 from rnn_jax.combinators.fit import check_layer
 from rnn_jax.errors import ArgumentError
 from rnn_jax.noise import Noisy, missing_key, needs_key, some_key, survivors_by_step
+from rnn_jax.sharding import split_like
 from rnn_jax.steps import Steps, select
 from rnn_jax.wrapper import WrappedSplitCell
 
@@ -71,6 +72,7 @@ class Zoneout(WrappedSplitCell):
             )
             for index, (leaf, rate) in enumerate(zip(leaves, rates, strict=True))
         ]
+        masks = split_like(masks, xs, 0, 1 + len(batch_shape))
         params, xs = self.layer.draw(params, xs, steps._replace(key=inner))
         return params, Noisy(xs, jax.tree.unflatten(structure, masks))
 

@@ -18,6 +18,7 @@ from rnn_jax.noise import (
     survivors,
     survivors_by_step,
 )
+from rnn_jax.sharding import split_like
 from rnn_jax.steps import Steps
 
 
@@ -70,7 +71,10 @@ class Dropout(Memoryless):
 
     def draw(self, params: tuple[()], xs: jax.Array, steps: Steps) -> tuple[tuple[()], Any]:
         """Which numbers survive, for all steps."""
-        return params, Noisy(xs, self.mask(xs, steps)) if self.rate else xs
+        if not self.rate:
+            return params, xs
+        mask = self.mask(xs, steps)
+        return params, Noisy(xs, split_like(mask, xs, 0, xs.ndim))
 
     def mask(self, xs: jax.Array, steps: Steps) -> jax.Array:
         """`(T, *batch, features)` of bool, or what broadcasts to it."""

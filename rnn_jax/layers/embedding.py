@@ -11,6 +11,7 @@ from rnn_jax.arguments import finite, function, positive, settle
 from rnn_jax.cell import Input
 from rnn_jax.gates import Initializer
 from rnn_jax.layers.memoryless import Memoryless
+from rnn_jax.sharding import rows_of
 
 # One object for all, for layers are compared by their settings.
 standard_normal = jax.nn.initializers.normal(1.0)
@@ -68,4 +69,9 @@ class Embedding(Memoryless):
     def project(self, params: EmbeddingParams, xs: jax.Array) -> jax.Array:
         """Look up."""
         rows = params.w.at[xs]
-        return self.scale * rows.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+        return self.scale * rows.get(
+            mode="fill",
+            fill_value=jnp.nan,
+            wrap_negative_indices=False,
+            out_sharding=rows_of(xs),
+        )

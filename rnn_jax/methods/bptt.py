@@ -29,6 +29,7 @@ from rnn_jax.errors import ArgumentError, DtypeError
 from rnn_jax.marked import marked
 from rnn_jax.methods.linear_recurrence import after_last, before_each, solve
 from rnn_jax.methods.tangents import jvp, moving
+from rnn_jax.sharding import zeros
 from rnn_jax.steps import Steps
 
 BRANCHES = 8
@@ -161,7 +162,7 @@ class _Whole:
         _, h = jax.eval_shape(
             lambda p, c, x: self.cell.step(p, c, self.cell.project(p, x)), params, carry, x
         )
-        return _WholeCarry(carry, jnp.zeros(h.shape, h.dtype))
+        return _WholeCarry(carry, zeros(h))
 
     def project(self, params: Params, xs: Any) -> Any:
         return self.cell.project(params, xs)

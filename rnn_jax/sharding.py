@@ -1,0 +1,131 @@
+"""What is known, while tracing, of how arrays are split over devices.
+
+On an axis of a mesh that is Auto, XLA decides once all is traced; on an Explicit one the type of an
+array says how it is split; within `jax.shard_map` the type says over which axes it varies, and each
+device sees its own part. Where there is no mesh, nothing here does anything.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+
+def split(x: Any) -> tuple[Any, ...]:
+    """For each axis of `x` the Explicit axes of a mesh that it is split over, or None."""
+    return tuple(jax.typeof(x).sharding.spec)
+
+
+def rows_apart(x: jax.Array) -> bool:
+    """Whether a leading axis of `x` but the first may be split over devices.
+
+    Made one with the axes before it, it would have to be gathered.
+    """
+    mesh = jax.typeof(x).sharding.mesh
+    if mesh.empty:
+        # What `jax.jit(in_shardings=)` splits has no mesh while it is traced.
+        return jax.device_count() > 1
+    axes = zip(mesh.axis_sizes, mesh.axis_types, strict=True)
+    if any(size > 1 and kind is AxisType.Auto for size, kind in axes):
+        return True
+    return any(axis is not None for axis in split(x)[1:-1])
+
+
+def split_like(tree: Any, xs: jax.Array, first: int, last: int) -> Any:
+    """Every array with its leading axes split as the axes `first` to `last - 1` of `xs` are."""
+    axes = split(xs)[first:last]
+    if all(axis is None for axis in axes):
+        return tree
+
+    def leaf(x: jax.Array) -> jax.Array:
+        return jax.reshard(x, _sharding(xs, *axes, *split(x)[len(axes) :]))
+
+    return jax.tree.map(leaf, tree)
+
+
+def whole_beside(tree: Any, xs: jax.Array, first: int, last: int) -> Any:
+    """Every array whole on all devices that the axes `first` to `last - 1` of `xs` are split over.
+
+    What a gradient says of it is split again as the array was.
+    """
+    taken = _names(split(xs)[first:last])
+
+    def leaf(x: jax.Array) -> jax.Array:
+        left = [None if taken & _names([axis]) else axis for axis in split(x)]
+        return x if left == list(split(x)) else jax.reshard(x, _sharding(x, *left))
+
+    return jax.tree.map(leaf, tree) if taken else tree
+
+
+def on_each_part(
+    run: Callable[..., tuple[Any, jax.Array]],
+    axes: int,
+    params: Any,
+    xs: Any,
+    carry: Any,
+    *rest: Any,
+) -> tuple[Any, jax.Array]:
+    """`run(params, xs, carry, *rest)`, a loop, by each device on its own part of the batch.
+
+    What a gradient says of the weights is then summed over devices once, behind the loop.
+
+    Args:
+      run: `-> (carry, hs)`, with the leading axes of `carry` and `xs`.
+      axes: How many leading axes `xs` has: time and batch.
+    """
+
+    def part(params: Any, xs: Any, carry: Any, *rest: Any) -> tuple[Any, jax.Array]:
+        # A carry must vary before the first step as it does after it.
+        return run(*_varying((params, xs, carry), rest), *rest)
+
+    example = jax.tree.leaves(xs)[0]
+    batch = split(example)[:axes]
+    if not _names(batch):
+        return part(params, xs, carry, *rest)
+    arguments = (params, xs, carry, *rest)
+    in_specs = jax.tree.map(lambda x: PartitionSpec(*split(x)), arguments)
+    on_parts = jax.shard_map(
+        part,
+        mesh=jax.typeof(example).sharding.mesh,
+        in_specs=in_specs,
+        out_specs=(in_specs[2], PartitionSpec(*batch)),
+        axis_names=_names(batch),
+    )
+    return on_parts(*arguments)
+
+
+def rows_of(xs: jax.Array) -> NamedSharding | None:
+    """How a row for each number of `xs` is to be split, where that must be said."""
+    spec = split(xs)
+    return None if all(axis is None for axis in spec) else _sharding(xs, *spec, None)
+
+
+def zeros(like: jax.ShapeDtypeStruct) -> jax.Array:
+    """Zeros of this shape and dtype, which vary as it does."""
+    return _varying(jnp.zeros(like.shape, like.dtype), like)
+
+
+def _varying(tree: Any, others: Any) -> Any:
+    """Every array as one that varies over all devices that any of them, or of `others`, does."""
+    over = frozenset[str]().union(*map(_over, jax.tree.leaves((tree, others))))
+
+    def leaf(x: jax.Array) -> jax.Array:
+        missing = tuple(sorted(over - _over(x)))
+        return lax.pcast(x, missing, to="varying") if missing else x
+
+    return jax.tree.map(leaf, tree) if over else tree
+
+
+def _names(axes: Iterable[Any]) -> set[str]:
+    return {name for axis in axes if axis for name in ((axis,) if isinstance(axis, str) else axis)}
+
+
+def _over(x: Any) -> frozenset[str]:
+    return frozenset(jax.typeof(x).manual_axis_type.varying)
+
+
+def _sharding(xs: jax.Array, *axes: Any) -> NamedSharding:
+    return NamedSharding(jax.typeof(xs).sharding.mesh, PartitionSpec(*axes))

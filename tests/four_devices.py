@@ -1,0 +1,202 @@
+"""What tests/test_sharding.py runs on four devices, in a process of its own.
+
+Each way to split a batch over devices is a function that compiles `f(params, xs, marks)` for it.
+"""
+
+import re
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import rnn_jax as rnn
+from tests import hlo
+from tests.cases import CASES, VOCABULARY, Case
+from tests.compilation import AS_USERS_HAVE_IT
+from tests.unsplit import PeepholeLSTM
+
+jax.config.update("jax_enable_x64", True)
+
+BY_THREE = rnn.BPTT(chunk=3, store=0)
+SIZES, NAMES = (4,), ("data",)
+AUTO = jax.make_mesh(SIZES, NAMES, axis_types=(AxisType.Auto,))
+EXPLICIT = jax.make_mesh(SIZES, NAMES)  # JAX's default
+SPECS = (
+    P(),
+    P(None, "data"),
+    {"lengths": P("data"), "mask": P(None, "data"), "reset": P(None, "data")},
+)
+
+
+def put(x, spec, mesh=EXPLICIT):
+    return jax.device_put(x, NamedSharding(mesh, spec))
+
+
+def placed(mesh, arguments):
+    """The arguments on the devices of a mesh: the params whole, the batch split."""
+    params, xs, marks = arguments
+    return (
+        jax.tree.map(lambda p: put(p, SPECS[0], mesh), params),
+        put(xs, SPECS[1], mesh),
+        {name: put(mark, SPECS[2][name], mesh) for name, mark in marks.items()},
+    )
+
+
+def committed(f, arguments):
+    """An Auto mesh that the arrays bring along."""
+    return jax.jit(f), placed(AUTO, arguments)
+
+
+def in_shardings(f, arguments):
+    """An Auto mesh that only `jax.jit` is told of."""
+    specs = (*SPECS[:2], {name: SPECS[2][name] for name in arguments[2]})
+    where = jax.tree.map(lambda spec: NamedSharding(AUTO, spec), specs)
+    return jax.jit(f, in_shardings=where), arguments
+
+
+def explicit(f, arguments):
+    """The types of the arrays say how they are split."""
+    return jax.jit(f), placed(EXPLICIT, arguments)
+
+
+def mapped(f, arguments):
+    """By hand; what is said of the params is summed by JAX."""
+    specs = (*SPECS[:2], {name: SPECS[2][name] for name in arguments[2]})
+    return jax.jit(jax.shard_map(f, mesh=AUTO, in_specs=specs, out_specs=P())), arguments
+
+
+WAYS = {way.__name__: way for way in (committed, in_shardings, explicit, mapped)}
+
+
+def compiled(f, way, arguments):
+    """The program, and its arguments."""
+    f, arguments = WAYS[way](f, arguments)
+    return f.lower(*arguments).compile(AS_USERS_HAVE_IT), arguments
+
+
+def gradient(cell, method=BY_THREE, key=None):
+    """The gradient by params of a sum over the batch: the same, however the batch is split."""
+
+    def loss(params, xs, marks):
+        carry, ys = rnn.unroll(cell, params, xs, key=key, method=method, **marks)
+        return sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves((carry, ys)))
+
+    return jax.grad(loss)
+
+
+def collectives(program):
+    """`(operation, shapes, whether it is outside of all loops)` of each."""
+    kinds = "all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
+    entry, found = False, []
+    for line in program.as_text().splitlines():
+        if line.endswith("{"):
+            entry = line.startswith("ENTRY")
+        if match := re.search(rf"= (.*?) ({kinds})(?:-start)?\(", line):
+            shapes = re.findall(r"f64\[([\d,]*)\]", match[1])
+            found.append((match[2], {sizes(map(int, shape.split(","))) for shape in shapes}, entry))
+    return found
+
+
+def sizes(shape):
+    """A shape in any order, without axes of one."""
+    return tuple(sorted(size for size in shape if size > 1))
+
+
+def laws(way):
+    """Each device multiplies its own rows, and only gradients of the weights travel."""
+    steps, batch, rows = 6, 20, 5
+    cell = rnn.stack(rnn.LSTM(4, 7), rnn.Dense(7, 2))
+    params = cell.init(jax.random.key(0), jnp.float64)
+    xs = jax.random.normal(jax.random.key(1), (steps, batch, 4), jnp.float64)
+    program, arguments = compiled(gradient(cell), way, (params, xs, {}))
+
+    heights = {shape[0] for shape in hlo.matmuls(program)}
+    assert {rows, 3 * rows} <= heights, heights  # a step, and a chunk of three
+    assert not heights & {batch, 3 * batch, steps * batch}, heights
+    moved = collectives(program)
+    assert {kind for kind, *_ in moved} == {"all-reduce"}, moved
+    weights = {sizes(leaf.shape) for leaf in jax.tree.leaves(params)}
+    assert all(weights >= shapes for _, shapes, _ in moved), moved
+    if way in ("explicit", "mapped"):  # once, behind the loops
+        assert [entry for *_, entry in moved] == [True], moved
+    close(program(*arguments), jax.jit(gradient(cell))(params, xs, {}))
+
+
+def everything(way):
+    """Layers of every mechanism, in one program: padding, gaps, resets, noise, directions."""
+    cell = rnn.stack(
+        rnn.Embedding(VOCABULARY, 3),
+        rnn.Dropout(3, 0.4),
+        rnn.bidirectional(rnn.learned_carry(rnn.Elman(3, 2)), PeepholeLSTM(3, 2)),
+        rnn.zoneout(rnn.variational(rnn.GRU(4, 3), 0.3, 0.3), 0.3),
+        rnn.VariationalDropout(3, 0.4),
+        rnn.residual(rnn.time_scales(rnn.Elman(3, 3), 1.0, 9.0)),
+    )
+    if way == "mapped":  # each device draws the same noise
+        cell = cell.deterministic()
+    compare(way, Case("everything", lambda: cell, None), (BY_THREE,))
+
+
+def table(way):
+    """Every row of the table of cells, padded and not, by either method."""
+    for case in CASES:
+        compare(way, case, (rnn.Scan(), rnn.BPTT(chunk=3)), marks=(False, True))
+        jax.clear_caches()
+
+
+def compare(way, case, methods, marks=(True,)):
+    batch, steps, key = 8, 7, jax.random.key(3)
+    params, xs = case.params(), case.xs(steps, batch)
+    all_marks = {
+        "lengths": jnp.array([7, 3, 0, 5, 2, 7, 1, 6]),
+        "mask": jax.random.bernoulli(jax.random.key(5), 0.8, (steps, batch)),
+        "reset": jax.random.bernoulli(jax.random.key(6), 0.2, (steps, batch)),
+    }
+    for method in methods:
+        for marked in marks:
+            f = gradient(case.cell, method, key)
+            arguments = params, xs, all_marks if marked else {}
+            program, split = compiled(f, way, arguments)
+            close(program(*split), jax.jit(f)(*arguments), f"{case.name} {method} {marked}")
+
+
+def transformed(way):
+    """Forward mode and second derivatives; params that are split themselves; steps; errors."""
+    cell = rnn.GRU(2, 4)
+    params, xs = cell.init(jax.random.key(0), jnp.float64), jnp.ones((4, 8, 2), jnp.float64)
+
+    def curved(params, xs, marks):
+        along = lambda params: gradient(cell)(params, xs, marks)  # noqa: E731
+        return jax.jvp(along, (params,), (params,))
+
+    program, arguments = compiled(curved, way, (params, xs, {}))
+    close(program(*arguments), curved(params, xs, {}))
+    if way != "explicit":
+        return
+    split_params, split_xs, _ = placed(EXPLICIT, (params, xs, {}))
+    split_params = split_params._replace(w_hh=put(split_params.w_hh, P("data")))
+    grads = jax.jit(gradient(cell))(split_params, split_xs, {})
+    assert grads.w_hh.sharding.spec == P("data", None)
+    close(grads, gradient(cell)(params, xs, {}))
+    taken = jax.jit(lambda p, x: rnn.step(cell, p, None, x))(split_params, split_xs[0])
+    close(taken, rnn.step(cell, params, None, xs[0]))
+    with pytest.raises(rnn.ShapeError, match="axis 0 of xs is split over devices"):
+        rnn.unroll(cell, params, put(xs, P("data")))
+
+
+def close(found, wanted, message=""):
+    def one(x, y):
+        np.testing.assert_allclose(np.asarray(x), np.asarray(y), atol=1e-10, err_msg=message)
+
+    jax.tree.map(one, found, wanted)
+
+
+if __name__ == "__main__":
+    what, *ways = sys.argv[1:]
+    for way in ways:
+        globals()[what](way)
+        print(what, way)
