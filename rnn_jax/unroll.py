@@ -6,8 +6,18 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rnn_jax.arguments import short
+from rnn_jax.arrays import taken_tree
 from rnn_jax.cell import Carry, Cell, Layer, Method, Params
-from rnn_jax.checks import check_carry, check_input, check_key, check_params, check_steps
+from rnn_jax.checks import (
+    check_carry,
+    check_input,
+    check_key,
+    check_number,
+    check_params,
+    check_steps,
+    check_way,
+)
 from rnn_jax.errors import StructureError
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.scan import Scan
@@ -70,6 +80,7 @@ def unroll(
     """
     _check_is(Layer, cell, "unroll")
     check_key(cell, key)
+    check_way(cell, method, reverse, t)
     params, xs, carry, batch_shape = _checked(cell, params, xs, carry, "xs", axes=1)
     lengths, mask, reset = check_steps(cell, len(xs), batch_shape, lengths, mask, reset)
     valid, carry = _valid(len(xs), carry, lengths, mask)
@@ -137,6 +148,7 @@ def step(
     """
     _check_is(Cell, cell, "step")
     check_key(cell, key)
+    check_number(cell, t)
     params, x, carry, _ = _checked(cell, params, x, carry, "x", axes=0)
     if key is not None:
         carry, ys = cell.unroll(params, x[None], carry, Steps(key=key, first=t), Scan())
@@ -149,6 +161,8 @@ def _checked(
     cell: Layer, params: Params, xs: Any, carry: Carry | None, name: str, axes: int
 ) -> tuple[Params, Any, Carry, tuple[int, ...]]:
     """Arrays of JAX, for NumPy's would compute by NumPy's rules, and the batch axes."""
+    given = {"params": params, name: xs, "carry": carry}
+    params, xs, carry = (taken_tree(cell, what, tree) for what, tree in given.items())
     dtype = check_params(cell, params, xs)
     batch_shape = check_input(cell, name, xs, dtype, axes)
     params, xs = jax.tree.map(jnp.asarray, (params, xs))
@@ -166,4 +180,6 @@ def _check_is(kind: type, cell: Any, caller: str) -> None:
             f"{caller}: {cell!r} has no single step, for it needs steps that are still to come; "
             "unroll runs it over a whole sequence."
         )
-    raise StructureError(f"{caller}: the first argument must be a {kind.__name__}, got {cell!r}.")
+    raise StructureError(
+        f"{caller}: the first argument must be a {kind.__name__}, got {short(cell)}."
+    )

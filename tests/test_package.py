@@ -18,7 +18,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rnn_jax"
 
 # The house, from the ground up: each part, and the parts that it may import.
-BASE = ["errors", "arguments", "steps", "cell"]
+RULES = ["errors", "arguments", "arrays", "trees"]
+BASE = [*RULES, "steps", "cell"]
 LOOPS = [*BASE, "wrapper", "marked", "methods"]
 SHARED = ["precision", "memory_bias", "normalization", "gates"]
 PARTS = ["noise", "cells", "layers", "combinators", "checks", "unroll"]
@@ -27,7 +28,9 @@ MAY_IMPORT = {
     "errors": [],
     "steps": [],
     "arguments": ["errors"],
-    "cell": ["arguments", "steps"],
+    "arrays": ["errors", "arguments"],
+    "trees": [],
+    "cell": [*RULES, "steps"],
     "wrapper": BASE,
     "marked": [*BASE, "wrapper"],
     "methods": [*BASE, "wrapper", "marked"],
@@ -43,10 +46,10 @@ MAY_IMPORT = {
     "unroll": [*LOOPS, "checks"],
     "streaming": [*LOOPS, "checks", "unroll"],
     "training": [*LOOPS, "checks", "unroll"],
-    "parallel": ["errors"],
+    "parallel": RULES,
     "allocator": [],
     "batching": BASE,
-    "tasks": ["errors", "arguments"],
+    "tasks": RULES,
     "analysis": [*CORE, "training"],
     "interop": CORE,
     "__init__": [
