@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnn_jax.arguments import positive
+from rnn_jax.arguments import positive, short
 from rnn_jax.cell import Carry, Layer, Method, Params
-from rnn_jax.errors import ArgumentError, ShapeError
+from rnn_jax.errors import ArgumentError, ShapeError, StructureError
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.unroll import unroll
 
@@ -181,6 +181,10 @@ def windows(stream: jax.Array, window: int, stride: int | None = None) -> Iterat
     [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
     """
     window, stride = _checked(window, stride)
+    if not hasattr(stream, "__len__") or isinstance(stream, str):
+        raise StructureError(
+            f"windows: the stream must be an array (T, ...), got {short(stream)}; stack its steps."
+        )
     if len(stream) < window:
         raise ArgumentError(
             f"windows: the stream has {len(stream)} steps, fewer than one window of {window}."

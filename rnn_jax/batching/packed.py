@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rnn_jax.arguments import positive
-from rnn_jax.batching.sequences import check_fits, lay, lengths_of
+from rnn_jax.arguments import generator, optional, positive
+from rnn_jax.batching.sequences import check_fits, lay, looked_at, own_parts
 
 
 class Packed(NamedTuple):
@@ -33,8 +33,8 @@ class Packed(NamedTuple):
 
     def split(self, ys: Any) -> dict[int, Any]:
         """Each sequence's own part `(n, ...)` of ys `(T, B, ...)`, by its index."""
-        ys = jax.tree.map(np.asarray, ys)
         indices = np.asarray(self.indices)
+        ys = own_parts("Packed.split", ys, indices.shape)
         steps = np.bincount(indices[indices >= 0])
         parts = {}
         for start, row in np.argwhere(self.reset).tolist():
@@ -79,8 +79,10 @@ def pack(
     >>> {index: part.tolist() for index, part in batch.split(10 * batch.xs).items()}
     {1: [50, 50, 50, 50, 50], 3: [30, 30, 30], 0: [20, 20], 2: [10]}
     """
-    lengths = lengths_of("pack", sequences)
-    length, batch_size = positive("length", length), positive("batch_size", batch_size)
+    sequences, lengths = looked_at("pack", sequences)
+    length = positive("pack: length", length)
+    batch_size = positive("pack: batch_size", batch_size)
+    rng = optional(generator)("pack: rng", rng)
     longest = int(lengths.max())
     advice = f"take length={longest}, or cut them: sequence[:{length}], sequence[{length}:]"
     check_fits("pack", lengths, length, advice)

@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import positive
-from rnn_jax.errors import ArgumentError
+from rnn_jax.arguments import at_least
+from rnn_jax.tasks.settings import settings
+
+MARKED = at_least(2, ", for two steps are marked")
 
 
 class Adding(NamedTuple):
@@ -44,11 +46,7 @@ def adding(key: jax.Array, length: int, batch: int, *, dtype: DTypeLike = jnp.fl
     >>> task.xs.shape, task.xs[..., 1].sum(0).tolist(), round(task.chance, 3)
     ((50, 4, 2), [2.0, 2.0, 2.0, 2.0], 0.167)
     """
-    length, batch = positive("length", length), positive("batch", batch)
-    if length < 2:
-        raise ArgumentError(
-            f"adding: two steps are marked, so length must be 2 or more, got {length}."
-        )
+    key, length, batch, dtype = settings("adding", key, length, batch, dtype, MARKED)
     k_numbers, k_first, k_second = jax.random.split(key, 3)
     numbers = jax.random.uniform(k_numbers, (length, batch), dtype)
     first = jax.random.randint(k_first, (batch,), 0, length // 2, jnp.int32)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import positive
+from rnn_jax.tasks.settings import settings
 
 SYMBOLS, COPIED = 8, 10
 BLANK, GO = SYMBOLS, SYMBOLS + 1
@@ -50,7 +50,7 @@ def copy_memory(
     >>> task.xs.shape, task.targets.shape, round(task.chance, 4)
     ((120, 4, 10), (120, 4), 0.1733)
     """
-    length, batch = positive("length", length), positive("batch", batch)
+    key, length, batch, dtype = settings("copy_memory", key, length, batch, dtype)
     symbols = jax.random.randint(key, (COPIED, batch), 0, SYMBOLS, jnp.int32)
     silence = jnp.full((length + COPIED, batch), BLANK, jnp.int32)
     shown = jnp.concatenate([symbols, silence.at[length - 1].set(GO)])

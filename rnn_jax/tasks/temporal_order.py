@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import positive
-from rnn_jax.errors import ArgumentError
+from rnn_jax.arguments import at_least
+from rnn_jax.tasks.settings import settings
+
+TENTHS = at_least(10, ", for a tenth of the sequence must have a step")
 
 
 class TemporalOrder(NamedTuple):
@@ -51,12 +53,7 @@ def temporal_order(
     >>> task.xs.shape, task.xs[..., :2].sum((0, 2)).tolist(), round(task.chance, 3)
     ((50, 4, 6), [2.0, 2.0, 2.0, 2.0], 1.386)
     """
-    length, batch = positive("length", length), positive("batch", batch)
-    if length < 10:
-        raise ArgumentError(
-            f"temporal_order: a tenth of the sequence must have a step, so length must be 10 or "
-            f"more, got {length}."
-        )
+    key, length, batch, dtype = settings("temporal_order", key, length, batch, dtype, TENTHS)
     k_bits, k_others, k_first, k_second = jax.random.split(key, 4)
     bits = jax.random.randint(k_bits, (2, batch), 0, 2, jnp.int32)
     others = jax.random.randint(k_others, (length, batch), 2, 6, jnp.int32)
