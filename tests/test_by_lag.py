@@ -307,7 +307,7 @@ MISTAKES = {
     "a mean": (
         lambda: rnn.analysis.gradient_map(ELMAN, PARAMS, XS, None, lambda ys, _: ys.mean()),
         rnn.ShapeError,
-        r"one number a step and sequence, \(4, 2\), got shape \(\)",
+        r"one number a step and sequence, .*\(4, 2\), got float64 of shape \(\)",
     ),
     "inputs": (
         lambda: rnn.analysis.gradient_map(ELMAN, PARAMS, jnp.ones((4, 2, 3)), None, outputs),
@@ -332,7 +332,7 @@ MISTAKES = {
     "slope": (
         lambda: rnn.analysis.saturated_share(ELMAN, PARAMS, XS, slope=-1),
         rnn.ArgumentError,
-        r"slope must lie in \[0, 1\], got -1",
+        r"slope must be a number in \[0, 1\], got -1",
     ),
 }
 
