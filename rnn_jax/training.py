@@ -173,6 +173,7 @@ def windows(stream: jax.Array, window: int, stride: int | None = None) -> Iterat
     Raises:
       ArgumentError: window or stride not positive, the stride longer than the window, or the
         stream shorter than one window.
+      StructureError: The stream is no array.
 
     >>> import jax.numpy as jnp, rnn_jax as rnn
     >>> [w.tolist() for w in rnn.windows(jnp.arange(7), 3)]

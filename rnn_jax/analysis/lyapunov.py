@@ -129,6 +129,8 @@ def kaplan_yorke_dimension(exponents: jax.Array) -> jax.Array:
     where no sum is negative the answer is their number, which for fewer than all exponents is
     only a lower bound. Source: Kaplan & Yorke, Lecture Notes in Math. 730, 1979.
 
+    Raises `StructureError` or `ShapeError` for what is no array with an axis of exponents.
+
     >>> import jax.numpy as jnp, rnn_jax as rnn
     >>> rnn.analysis.kaplan_yorke_dimension(jnp.array([0.5, 0.0, -2.0])).item()
     2.25
@@ -155,6 +157,8 @@ def entropy_rate(exponents: jax.Array) -> jax.Array:
     By Pesin's identity the rate at which the dynamics tells of its initial state; in general an
     upper bound (Ruelle). Sources: Pesin, Russ. Math. Surv. 32, 1977; Ruelle, Bol. Soc. Bras.
     Mat. 9, 1978.
+
+    Raises what `kaplan_yorke_dimension` raises.
 
     >>> import jax.numpy as jnp, rnn_jax as rnn
     >>> rnn.analysis.entropy_rate(jnp.array([0.5, 0.25, -2.0])).item()

@@ -32,7 +32,10 @@ class Packed(NamedTuple):
         return {"mask": self.mask, "reset": self.reset}
 
     def split(self, ys: Any) -> dict[int, Any]:
-        """Each sequence's own part `(n, ...)` of ys `(T, B, ...)`, by its index."""
+        """Each sequence's own part `(n, ...)` of ys `(T, B, ...)`, by its index.
+
+        Raises `ShapeError` for ys without the axes of this batch.
+        """
         indices = np.asarray(self.indices)
         ys = own_parts("Packed.split", ys, indices.shape)
         steps = np.bincount(indices[indices >= 0])
@@ -66,7 +69,8 @@ def pack(
       rng: Shuffles which of equally long sequences meet, and the order of the rows.
 
     Raises:
-      ArgumentError: There is no sequence, or one is longer than `length`.
+      ArgumentError: There is no sequence, one is longer than `length`, or `rng` is no generator of
+        NumPy's.
       ShapeError, DtypeError, StructureError: The sequences do not go together.
 
     >>> import numpy as np, rnn_jax as rnn

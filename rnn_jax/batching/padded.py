@@ -32,7 +32,10 @@ class Padded(NamedTuple):
         return {"lengths": self.lengths}
 
     def split(self, ys: Any) -> dict[int, Any]:
-        """Each sequence's own part `(n, ...)` of ys `(T, B, ...)`, by its index."""
+        """Each sequence's own part `(n, ...)` of ys `(T, B, ...)`, by its index.
+
+        Raises `ShapeError` for ys without the axes of this batch.
+        """
         steps = len(jax.tree.leaves(self.xs)[0])
         ys = own_parts("Padded.split", ys, (steps, len(self.indices)))
         rows = zip(self.indices.tolist(), self.lengths.tolist(), strict=True)
@@ -87,8 +90,8 @@ def bucket(
         sequences keep their order and buckets come from the shortest.
 
     Raises:
-      ArgumentError: There is no sequence, one is longer than the last bucket, or the buckets are
-        not increasing positive integers.
+      ArgumentError: There is no sequence, one is longer than the last bucket, the buckets are
+        not increasing positive integers, or `rng` is no generator of NumPy's.
       ShapeError, DtypeError, StructureError: The sequences do not go together.
 
     >>> import numpy as np, rnn_jax as rnn
@@ -131,7 +134,8 @@ def boundaries(lengths: Sequence[int] | np.ndarray, buckets: int, batch_size: in
     best place where the bucket below ends.
 
     Raises:
-      ArgumentError: `buckets` or `batch_size` is not a positive integer.
+      ArgumentError: `buckets` or `batch_size` is not a positive integer, or a length no integer of
+        0 or more.
 
     >>> import rnn_jax as rnn
     >>> rnn.batching.boundaries([3, 3, 4, 9, 10, 30], buckets=3, batch_size=1)

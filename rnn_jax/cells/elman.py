@@ -101,7 +101,8 @@ class Elman(ActivatedCell):
     >>> carry.h.shape, hs.shape
     ((2, 5), (7, 2, 5))
 
-    Raises `ArgumentError` for a size that is not a positive integer.
+    Raises `ArgumentError` for a size that is not a positive integer, and an activation that is not
+    pointwise or not JAX's.
     """
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> ElmanParams:

@@ -52,7 +52,8 @@ class Jordan(SizedCell):
     >>> carry.y.shape, ys.shape
     ((2,), (7, 2))
 
-    Raises `ArgumentError` for a size that is not a positive integer.
+    Raises `ArgumentError` for a size that is not a positive integer, and an activation that is not
+    pointwise or not JAX's.
     """
 
     output_size: int

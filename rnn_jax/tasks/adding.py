@@ -39,7 +39,8 @@ def adding(key: jax.Array, length: int, batch: int, *, dtype: DTypeLike = jnp.fl
     experiment 4; in this form, Arjovsky, Shah & Bengio, Unitary evolution recurrent neural
     networks, ICML 2016, which also gives the 0.167.
 
-    Raises `ArgumentError` for a length below 2, and a batch that is not a positive integer.
+    Raises `ArgumentError` for a length below 2, and a batch that is not a positive integer,
+    and `StructureError` for what is not one key.
 
     >>> import jax, rnn_jax as rnn
     >>> task = rnn.tasks.adding(jax.random.key(0), length=50, batch=4)

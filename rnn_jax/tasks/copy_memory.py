@@ -43,7 +43,8 @@ def copy_memory(
     Computation 9, 1997 (the idea); in this form, Arjovsky, Shah & Bengio, Unitary evolution
     recurrent neural networks, ICML 2016, section 5.1.
 
-    Raises `ArgumentError` for a length or a batch that is not a positive integer.
+    Raises `ArgumentError` for a length or a batch that is not a positive integer,
+    and `StructureError` for what is not one key.
 
     >>> import jax, rnn_jax as rnn
     >>> task = rnn.tasks.copy_memory(jax.random.key(0), length=100, batch=4)

@@ -46,7 +46,8 @@ def temporal_order(
     (whose text has the second symbol in the fifth tenth).
 
     Raises `ArgumentError` for a length below 10, where a tenth has no step, and a batch that is
-    not a positive integer.
+    not a positive integer,
+    and `StructureError` for what is not one key.
 
     >>> import jax, rnn_jax as rnn
     >>> task = rnn.tasks.temporal_order(jax.random.key(0), length=50, batch=4)
