@@ -4,16 +4,34 @@ A rule is a function `(name, value) -> value` that raises `ArgumentError`. `sett
 the fields of a layer or of another value.
 """
 
+import dataclasses
+import functools
+import inspect
 import math
 import operator
 from collections.abc import Callable
-from typing import Any, SupportsFloat
+from typing import Any, NamedTuple, SupportsFloat
 
+import jax
+import jax.export
+import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax.errors import ArgumentError
+from rnn_jax.errors import ArgumentError, StructureError
 
-Rule = Callable[[str, Any], Any]
+
+class Of(NamedTuple):
+    """The name of what a layer was given, put into words only where an error needs it."""
+
+    owner: Any
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.owner!r}: {self.what}"
+
+
+Name = str | Of
+Rule = Callable[[Any, Any], Any]
 
 
 def settle(owner: Any, /, **rules: Rule) -> None:
@@ -52,7 +70,7 @@ def at_least(least: int, why: str = "") -> Rule:
         least, f"an integer of at least {least}"
     )
 
-    def rule(name: str, value: Any) -> int:
+    def rule(name: Name, value: Any) -> int:
         found = integer(value)
         if found is None or found < least:
             raise ArgumentError(f"{name} must be {wanted}{why}, got {value!r}.")
@@ -65,35 +83,36 @@ positive = at_least(1)
 """A positive integer: a size, a number of steps."""
 
 
-def finite(name: str, value: Any) -> float:
-    """A finite number."""
-    found = number(value)
-    if found is None:
-        raise ArgumentError(f"{name} must be a finite number, got {value!r}.")
-    return found
+def within(low: float, high: float, wanted: str) -> Rule:
+    """A finite number from `low` to `high`; `wanted` says so in words."""
+
+    def rule(name: Name, value: Any) -> float:
+        found = number(value)
+        if found is None or not low <= found <= high:
+            raise ArgumentError(f"{name} must be {wanted}, got {value!r}.")
+        return found
+
+    return rule
 
 
-def rate(name: str, value: Any) -> float:
-    """A probability short of 1."""
-    found = number(value)
-    if found is None or not 0 <= found < 1:
-        raise ArgumentError(f"{name} must be a number in [0, 1), got {value!r}.")
-    return found
+LEAST = math.ulp(0.0)
+finite = within(-math.inf, math.inf, "a finite number")
+"""A finite number."""
+above_zero = within(LEAST, math.inf, "a positive number")
+"""A positive number: a width, a gain."""
+not_negative = within(0, math.inf, "a number of 0 or more")
+"""A number that is not negative: a variance, a tolerance."""
+fraction = within(0, 1, "a number in [0, 1]")
+"""A part of a whole."""
+rate = within(0, math.nextafter(1, 0), "a number in [0, 1)")
+"""A probability short of 1."""
 
 
-def flag(name: str, value: Any) -> bool:
+def flag(name: Name, value: Any) -> bool:
     """True or False, and not what merely counts as such."""
     if not isinstance(value, bool | np.bool_):
         raise ArgumentError(f"{name} must be True or False, got {value!r}.")
     return bool(value)
-
-
-def sizes(name: str, value: Any) -> tuple[int, ...]:
-    """The sizes of some axes, which may be none: `(4,)`, `()`."""
-    found = tuple(map(integer, value)) if isinstance(value, tuple | list) else (None,)
-    if any(size is None or size < 0 for size in found):
-        raise ArgumentError(f"{name} must be a tuple of integers of 0 or more, got {value!r}.")
-    return found  # type: ignore[return-value]
 
 
 def optional(rule: Rule) -> Rule:
@@ -101,8 +120,200 @@ def optional(rule: Rule) -> Rule:
     return lambda name, value: None if value is None else rule(name, value)
 
 
-def function(name: str, value: Any) -> Any:
-    """Anything that can be called."""
+def integers(name: Name, value: Any, most: int | None = None) -> np.ndarray:
+    """One or more integers of 0 or more, up to `most`, in a list or an array of one axis."""
+    found = _vector(value)
+    if found is None or found.min() < 0 or (most is not None and found.max() > most):
+        span = "of 0 or more" if most is None else f"from 0 to {most}"
+        raise ArgumentError(f"{name} must be integers {span}, got {short(value)}.")
+    return found
+
+
+def increasing(name: Name, value: Any, most: int | None = None) -> np.ndarray:
+    """Positive integers in increasing order, up to `most`."""
+    found = _vector(value)
+    if (
+        found is None
+        or found[0] < 1
+        or (np.diff(found) < 1).any()
+        or (most is not None and found[-1] > most)
+    ):
+        span = "positive integers" if most is None else f"integers from 1 to {most}"
+        raise ArgumentError(f"{name} must be increasing {span}, got {short(value)}.")
+    return found
+
+
+def _vector(value: Any) -> np.ndarray | None:
+    try:
+        found = np.asarray(value)
+    except (TypeError, ValueError):  # a ragged list, or what jit traces
+        return None
+    whole = np.issubdtype(found.dtype, np.integer)
+    return found if found.ndim == 1 and found.size and whole else None
+
+
+def function(name: Name, value: Any) -> Any:
+    """Anything that can be called; hashable, for layers are compared by their settings."""
     if not callable(value):
-        raise ArgumentError(f"{name} must be a function, got {value!r}.")
+        raise ArgumentError(f"{name} must be a function, got {short(value)}.")
+    try:
+        hash(value)
+    except TypeError:
+        raise ArgumentError(
+            f"{name} must be hashable, for layers are compared by their settings; {value!r} is not."
+        ) from None
     return value
+
+
+def traceable(name: Name, value: Any) -> Any:
+    """A function that JAX can trace, as far as can be told without calling it."""
+    found = function(name, value)
+    if isinstance(found, np.ufunc) or getattr(found, "__module__", "") == "math":
+        raise ArgumentError(
+            f"{name}, {value!r}, computes outside JAX, which can neither trace nor differentiate "
+            f"it; take jnp.{found.__name__}, jax.numpy's own."
+        )
+    return found
+
+
+def pointwise(units: int) -> Rule:
+    """A function of `units` numbers a row to as many, found out from shapes alone."""
+
+    def rule(name: Name, value: Any) -> Any:
+        found = traceable(name, value)
+        complaint = _no_activation(found, units)
+        if complaint is not None:
+            raise ArgumentError(f"{name}, {value!r}, {complaint}.")
+        return found
+
+    return rule
+
+
+@functools.lru_cache(maxsize=256)
+def _no_activation(f: Callable[..., Any], units: int) -> str | None:
+    """What keeps `f` from being one, or None."""
+    if isinstance(f, type):
+        return "is a class; make a value of it, or take a function such as jnp.tanh"
+    try:
+        inspect.signature(f).bind(None)
+    except TypeError:
+        return "must take one array, as jnp.tanh does"
+    except ValueError:  # a function in C, which does not tell
+        pass
+    row = jax.ShapeDtypeStruct((1, units), jnp.float32)
+    try:
+        after = jax.eval_shape(f, row)
+    except jax.errors.TracerArrayConversionError:
+        return (
+            "asks for the numbers of an array that JAX traces, as NumPy's functions do; write it "
+            "with jax.numpy"
+        )
+    except Exception:  # its own, to be seen where it runs: its dtypes may not be these
+        return None
+    if isinstance(after, jax.ShapeDtypeStruct):
+        if after.shape == row.shape and jnp.issubdtype(after.dtype, jnp.floating):
+            return None
+        came = f"{after.dtype} of shape {after.shape}"
+    else:
+        came = _a(type(after).__name__)
+    return (
+        f"must be pointwise, and make floating numbers in the shape of what it reads: of float32 "
+        f"of shape {row.shape} it makes {came}"
+    )
+
+
+def value_of(what: str, example: str) -> Rule:
+    """Anything that can be called and is not a class, for a setting whose kinds are classes."""
+
+    def rule(name: Name, value: Any) -> Any:
+        if isinstance(value, type):
+            raise ArgumentError(
+                f"{name} must be {what}, such as {example}, got the class {value.__name__}; write "
+                f"{value.__name__}(...)."
+            )
+        if not callable(value):
+            raise ArgumentError(f"{name} must be {what}, such as {example}, got {short(value)}.")
+        return value
+
+    return rule
+
+
+method = value_of("a way through time, as a value", "Scan() or BPTT()")
+"""What `unroll` hands the loop to."""
+
+
+def instance(kind: type | tuple[type, ...], more: str = "") -> Rule:
+    """A value of a class, such as the result of an analysis; `more` says where it comes from."""
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    names = " or ".join(_a(k.__name__) for k in kinds)
+
+    def rule(name: Name, value: Any) -> Any:
+        if isinstance(value, kinds):
+            return value
+        raise StructureError(f"{name} must be {names}{more}, got {short(value)}.")
+
+    return rule
+
+
+def axes(name: Name, value: Any) -> tuple[Any, ...]:
+    """The batch axes: a tuple of integers of 0 or more, or of the symbols of `jax.export`."""
+    try:
+        found = None if isinstance(value, str) else tuple(map(_axis, value))
+    except TypeError:
+        found = None
+    if found is None or None in found:
+        example = f"({value!r},)" if integer(value) is not None else "(2,), or () without any"
+        raise ArgumentError(
+            f"{name} must be a tuple of batch axes, such as {example}; got {short(value)}."
+        )
+    return found
+
+
+def _axis(value: Any) -> Any:
+    if jax.export.is_symbolic_dim(value):
+        return value
+    found = integer(value)
+    return found if found is not None and found >= 0 else None
+
+
+def floating(name: Name, value: Any) -> Any:
+    """A floating dtype, or what names one."""
+    try:
+        known = value is not None and jnp.issubdtype(jnp.dtype(value), jnp.floating)
+    except TypeError:
+        known = False
+    if not known:
+        raise ArgumentError(
+            f"{name} must be a floating dtype, such as jnp.float32, got {short(value)}."
+        )
+    return value
+
+
+def generator(name: Name, value: Any) -> Any:
+    """A generator of NumPy's, for what happens on the host."""
+    if not isinstance(value, np.random.Generator | np.random.RandomState):
+        raise ArgumentError(
+            f"{name} must be a NumPy generator, np.random.default_rng(seed), or None; got "
+            f"{short(value)}."
+        )
+    return value
+
+
+def short(value: Any) -> str:
+    """What a value is, on one line: an array by its shape, a NamedTuple by its fields."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if hasattr(value, "_fields"):
+        return f"{type(value).__name__}({', '.join(value._fields)})"
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        return f"{value.dtype} of shape {tuple(value.shape)}"
+    if callable(value) and hasattr(value, "__name__"):
+        return f"the function {value.__name__}"
+    text = repr(value)
+    if dataclasses.is_dataclass(value) or not (" at 0x" in text or len(text) > 60 or "\n" in text):
+        return text
+    return _a(type(value).__name__)
+
+
+def _a(name: str) -> str:
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"

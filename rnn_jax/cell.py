@@ -10,9 +10,12 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import positive, settle
+from rnn_jax.arguments import axes, floating, positive, settle
+from rnn_jax.arrays import key as one_key
+from rnn_jax.errors import StructureError
 from rnn_jax.sharding import on_each_part
 from rnn_jax.steps import Steps
+from rnn_jax.trees import difference, form
 
 Params = Any
 """A pytree of arrays: NamedTuples in this library."""
@@ -44,7 +47,17 @@ class Layer(abc.ABC):
 
     A layer is a value: a frozen dataclass of static settings, hashable and comparable, so that
     a rebuilt equal layer never retraces. Its arrays live in `params`, its memory in `carry`.
+
+    What `init` and `initial_carry` are given is looked at before a layer's own run.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Put the same look at the arguments in front of every layer's own."""
+        super().__init_subclass__(**options)
+        for name, look in (("init", _checked_init), ("initial_carry", _checked_initial_carry)):
+            own = cls.__dict__.get(name)
+            if own is not None and not getattr(own, "__isabstractmethod__", False):
+                setattr(cls, name, look(own))
 
     @property
     @abc.abstractmethod
@@ -75,6 +88,36 @@ class Layer(abc.ABC):
         settings = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         calm = {name: _calm(value) for name, value in settings.items()}
         return self if calm == settings else dataclasses.replace(self, **calm)
+
+
+def _checked_init(init: Callable[..., Params]) -> Callable[..., Params]:
+    @functools.wraps(init)
+    def checked(self: Layer, key: jax.Array, dtype: DTypeLike = jnp.float32) -> Params:
+        name = type(self).__name__
+        key, dtype = one_key(f"{name}.init: key", key), floating(f"{name}.init: dtype", dtype)
+        return init(self, key, dtype)
+
+    return checked
+
+
+def _checked_initial_carry(make: Callable[..., Carry]) -> Callable[..., Carry]:
+    @functools.wraps(make)
+    def checked(self: Layer, params: Params, batch_shape: tuple[int, ...] = ()) -> Carry:
+        batch_shape = axes(f"{type(self).__name__}.initial_carry: batch_shape", batch_shape)
+        try:
+            return make(self, params, batch_shape)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            # Not looked at before, for a layer may be given what it made of its params itself.
+            expected = jax.eval_shape(lambda: self.init(jax.random.key(0)))
+            found = difference(expected, params)
+            if found is None:
+                raise
+            raise StructureError(
+                f"{self!r}: initial_carry needs params of the form {form(expected)}, got "
+                f"{form(params)}; make them by init(key)."
+            ) from None
+
+    return checked
 
 
 def _calm(setting: Any) -> Any:

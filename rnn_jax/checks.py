@@ -12,10 +12,29 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax import integers
-from rnn_jax.cell import Carry, Layer, Params
+from rnn_jax.arguments import Of, flag, integer, short
+from rnn_jax.arguments import method as is_method
+from rnn_jax.arrays import array, is_array
+from rnn_jax.arrays import key as one_key
+from rnn_jax.cell import Carry, Layer, Method, Params
 from rnn_jax.errors import ArgumentError, DtypeError, ShapeError, StructureError
 from rnn_jax.noise import missing_key, some_key
 from rnn_jax.sharding import split
+from rnn_jax.trees import difference, form
+
+
+def check_layer(caller: str, layer: Any, kind: type = Layer) -> None:
+    """Raise where the first argument of `caller` is no layer, or no cell."""
+    if isinstance(layer, kind):
+        return
+    if isinstance(layer, Layer):
+        raise StructureError(
+            f"{caller}: the first argument must be a Cell, and {layer!r} has no single step, for "
+            "it needs steps that are still to come; unroll runs it over a whole sequence."
+        )
+    raise StructureError(
+        f"{caller}: the first argument must be a {kind.__name__}, got {short(layer)}."
+    )
 
 
 def check_params(layer: Layer, params: Params, xs: Any) -> jnp.dtype:
@@ -24,7 +43,7 @@ def check_params(layer: Layer, params: Params, xs: Any) -> jnp.dtype:
     A layer without params, such as `Dropout`, takes that of floating inputs.
     """
     if not jax.tree.leaves(params) and not jax.tree.leaves(_params(layer)):
-        dtype = _dtype(xs) if hasattr(xs, "dtype") else jnp.dtype(jnp.float32)
+        dtype = _dtype(xs) if is_array(xs) else jnp.dtype(jnp.float32)
         return dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.dtype(jnp.float32)
     expected = _params(layer)
     advice = "make params by cell.init(key)"
@@ -48,9 +67,9 @@ def check_params(layer: Layer, params: Params, xs: Any) -> jnp.dtype:
 def check_input(layer: Layer, name: str, xs: Any, dtype: jnp.dtype, axes: int) -> tuple[int, ...]:
     """The batch axes of an input whose first `axes` axes are time."""
     wanted = layer.input
-    if not hasattr(xs, "shape") or not hasattr(xs, "dtype"):
+    if not is_array(xs):
         raise StructureError(
-            f"{layer!r}: {name} must be an array, got {type(xs).__name__}; jnp.asarray makes one."
+            f"{layer!r}: {name} must be an array, got {short(xs)}; jnp.asarray makes one of a list."
         )
     lead = ("T",) * axes + ("*batch",)
     expected = f"({', '.join((*lead, *map(str, wanted.shape)))})"
@@ -127,7 +146,7 @@ def check_mark(
     if mark is None:
         return None
     # A list of Python's is welcome, and is looked at as the array that it makes.
-    mark = integers.as_jax(mark)
+    mark = array(Of(layer, name), mark)
     if mark.shape != shape:
         raise ShapeError(f"{layer!r}: {name} must have shape {form} = {shape}, got {mark.shape}.")
     if not jnp.issubdtype(mark.dtype, kind):
@@ -145,12 +164,26 @@ def check_key(layer: Layer, key: Any) -> None:
         if place is not None:
             raise missing_key(f"{layer!r}: {place}")
         return
-    shape, dtype = jnp.shape(key), jnp.result_type(key)
-    typed = jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
-    if not typed and not (dtype == jnp.uint32 and shape == (2,)):
-        raise StructureError(
-            f"{layer!r}: key must be one key, made by jax.random.key(seed), got {dtype} of shape "
-            f"{shape}; jax.random.split makes several of one."
+    one_key(Of(layer, "key"), key)
+
+
+def check_way(layer: Layer, method: Method, reverse: bool, t: Any) -> None:
+    """Raise where the method, the direction, or the number of the first step is none."""
+    is_method(Of(layer, "method"), method)
+    flag(Of(layer, "reverse"), reverse)
+    check_number(layer, t)
+
+
+def check_number(layer: Layer, t: Any) -> None:
+    """Raise where the number of a step is none."""
+    traced = isinstance(t, jax.core.Tracer) and t.shape == ()
+    if traced and jnp.issubdtype(t.dtype, jnp.integer):
+        return
+    number = None if traced else integer(t)
+    if number is None or number < 0:
+        raise ArgumentError(
+            f"{layer!r}: t, the number of the step, must be an integer of 0 or more, got "
+            f"{short(t)}."
         )
 
 
@@ -197,17 +230,19 @@ def _pairs(expected: Any, tree: Any) -> list[tuple[str, Any, Any]]:
 
 
 def _check_structure(layer: Layer, name: str, expected: Any, tree: Any, advice: str) -> None:
-    wanted: Any = jax.tree.structure(expected)
-    if wanted != jax.tree.structure(tree):
+    found = difference(expected, tree)
+    if found is not None:
+        got = found.got
+        if found.path:
+            at = f"{name}{found.path}"
+            got = f"{form(tree)}; at {at} expected {found.expected}, got {found.got}"
         raise StructureError(
-            f"{layer!r}: expected {name} of the form {_form(expected)}, got {_form(tree)}; "
-            f"{advice}."
+            f"{layer!r}: expected {name} of the form {form(expected)}, got {got}; {advice}."
         )
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
-            raise StructureError(
-                f"{layer!r}: {name}{jax.tree_util.keystr(path)} must be an array, got {leaf!r}."
-            )
+        if not is_array(leaf):
+            place = f"{name}{jax.tree_util.keystr(path)}"
+            raise StructureError(f"{layer!r}: {place} must be an array, got {short(leaf)}.")
 
 
 def _check_shape(
@@ -218,14 +253,3 @@ def _check_shape(
             f"{layer!r}: {name} must have shape {tuple(expected)}, got {tuple(leaf.shape)}; "
             f"{advice}."
         )
-
-
-def _form(tree: Any) -> str:
-    """The nesting of a pytree by name: `(EmbeddingParams(w), LSTMParams(w_xh, w_hh, b_h))`."""
-    if hasattr(tree, "_fields"):
-        return f"{type(tree).__name__}({', '.join(tree._fields)})"
-    if isinstance(tree, tuple | list):
-        return f"({', '.join(map(_form, tree))}{',' if len(tree) == 1 else ''})"
-    if isinstance(tree, dict):
-        return f"{{{', '.join(f'{k}: {_form(v)}' for k, v in tree.items())}}}"
-    return "array" if hasattr(tree, "shape") else type(tree).__name__

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 
 from rnn_jax.arguments import flag, integer
 from rnn_jax.cell import Layer, Params
-from rnn_jax.checks import check_params
-from rnn_jax.errors import ArgumentError, StructureError
+from rnn_jax.checks import check_layer, check_params
+from rnn_jax.errors import ArgumentError
 from rnn_jax.unroll import step, unroll
 
 Size = int | str | Any
@@ -133,8 +133,7 @@ class _Program(jax.export.Exported):
 
 def _check(cell: Layer, params: Params) -> Any:
     """The dtype of params that can go inside a program."""
-    if not isinstance(cell, Layer):
-        raise StructureError(f"export: the first argument must be a Layer, got {cell!r}.")
+    check_layer("export", cell)
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         if isinstance(leaf, jax.core.Tracer):
             raise ArgumentError(

@@ -3,14 +3,15 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import function, settle
-from rnn_jax.cell import SizedCell
+from rnn_jax.arguments import Of, function, settle, short, value_of
+from rnn_jax.arrays import is_array, taken
+from rnn_jax.cell import Layer, SizedCell
 from rnn_jax.errors import ArgumentError
 from rnn_jax.memory_bias import ForgetBias, MemoryBias
 from rnn_jax.precision import at_least_float32
@@ -42,12 +43,7 @@ class GatedCell(SizedCell):
     def __post_init__(self) -> None:
         """Refuse sizes that make no network, and a bias that is not drawn by a value."""
         super().__post_init__()
-        settle(self, input_init=function, recurrent_init=function)
-        if not callable(self.memory_bias):
-            raise ArgumentError(
-                "memory_bias must draw the biases of the memory's gates, as ForgetBias(1.0) and "
-                f"Chrono(longest=784) do, got {self.memory_bias!r}."
-            )
+        settle(self, input_init=function, recurrent_init=function, memory_bias=is_memory_bias)
 
     @final
     def weights(
@@ -60,19 +56,56 @@ class GatedCell(SizedCell):
         """
         k_xh, k_hh = jax.random.split(key)
 
-        def blocks(init: Initializer, key: jax.Array, rows: int) -> jax.Array:
+        def blocks(init: str, key: jax.Array, rows: int) -> jax.Array:
             keys = jax.random.split(key, gates)
-            return jnp.concatenate([init(k, (rows, self.hidden_size), dtype) for k in keys], -1)
+            shape = rows, self.hidden_size
+            return jnp.concatenate([drawn(self, init, k, shape, dtype) for k in keys], -1)
 
         return (
-            blocks(self.input_init, k_xh, self.input_size),
-            blocks(self.recurrent_init, k_hh, feedback or self.hidden_size),
+            blocks("input_init", k_xh, self.input_size),
+            blocks("recurrent_init", k_hh, feedback or self.hidden_size),
         )
 
     @final
     def memory_biases(self, key: jax.Array, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
         """Draw the biases of what remembers and what writes, `(H,)` each, apart from `weights`."""
-        return self.memory_bias(jax.random.fold_in(key, 2), self.hidden_size, dtype)
+        found = self.memory_bias(jax.random.fold_in(key, 2), self.hidden_size, dtype)
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise ArgumentError(
+                f"{self!r}: memory_bias must return a pair, the biases of what remembers and of "
+                f"what writes, got {short(found)}."
+            )
+        remember, write = (
+            as_asked(self, "memory_bias", one, (self.hidden_size,), dtype) for one in found
+        )
+        return remember, write
+
+
+is_memory_bias = value_of(
+    "a draw of the biases of the memory's gates", "ForgetBias(1.0) or Chrono(longest=784)"
+)
+
+
+def drawn(
+    layer: Layer, init: str, key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike
+) -> jax.Array:
+    """What the initialiser in the field `init` of a layer draws."""
+    return as_asked(layer, init, getattr(layer, init)(key, shape, dtype), shape, dtype)
+
+
+def as_asked(
+    layer: Layer, init: str, found: Any, shape: tuple[int, ...], dtype: DTypeLike
+) -> jax.Array:
+    """The array that an initialiser made; raises where it is not the one that was asked for."""
+    found = taken(Of(layer, init), found)
+    wanted = jax.dtypes.canonicalize_dtype(dtype)
+    right = is_array(found) and found.shape == shape
+    if right and jax.dtypes.canonicalize_dtype(found.dtype) == wanted:
+        return jnp.asarray(found)
+    raise ArgumentError(
+        f"{layer!r}: {init}(key, shape, dtype) must return an array of the shape and dtype that it "
+        f"is given, {wanted} of shape {shape}, got {short(found)}."
+    )
 
 
 def matmul(x: jax.Array, w: jax.Array) -> jax.Array:

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax.arguments import positive
+from rnn_jax.arguments import positive, short
 from rnn_jax.cell import Carry, Layer, Method, Params
-from rnn_jax.checks import check_input, check_params
-from rnn_jax.errors import ArgumentError
+from rnn_jax.checks import check_input, check_layer, check_params
+from rnn_jax.errors import ArgumentError, StructureError
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.unroll import unroll
 
@@ -58,7 +58,10 @@ def stream(
     >>> ys.shape
     (8, 4)
     """
+    check_layer("stream", cell)
     block = positive("block", block)
+    if not isinstance(xs, Iterable):
+        raise StructureError(f"stream: xs must be an iterator of steps, got {short(xs)}.")
     return _blocks(cell, params, iter(xs), jax.tree.map(_own, carry), block, method)
 
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnn_jax.arguments import function, positive, sizes
+from rnn_jax.arguments import function, positive, short
 from rnn_jax.cell import Carry, Layer, Method, Params
-from rnn_jax.checks import check_carry, check_input, check_key, check_params
+from rnn_jax.checks import check_carry, check_input, check_key, check_layer, check_params
 from rnn_jax.errors import ArgumentError, ShapeError, StructureError
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.steps import select
@@ -114,7 +114,7 @@ def truncated_bptt(
 
     def init(params: Params, batch_shape: tuple[int, ...] = ()) -> TrainState:
         check_params(layer, params, None)
-        carry = layer.initial_carry(params, sizes("truncated_bptt: batch_shape", batch_shape))
+        carry = layer.initial_carry(params, batch_shape)
         opt_state = _apart(optimizer.init(params), params)
         return TrainState(params, opt_state, carry, jnp.zeros((), jnp.int32))
 
@@ -187,7 +187,6 @@ def truncated_bptt(
     def restart(state: TrainState, batch_shape: tuple[int, ...] | None = None) -> TrainState:
         carry = state.carry
         if batch_shape is not None:
-            batch_shape = sizes("truncated_bptt: batch_shape", batch_shape)
             carry = _like(carry, layer.initial_carry(state.params, batch_shape))
         return state._replace(carry=carry, position=jnp.zeros_like(state.position))
 
@@ -203,6 +202,7 @@ def windows(stream: jax.Array, window: int, stride: int | None = None) -> Iterat
     Raises:
       ArgumentError: window or stride not positive, the stride longer than the window, or the
         stream shorter than one window.
+      StructureError: The stream is no array.
 
     >>> import jax.numpy as jnp, rnn_jax as rnn
     >>> [w.tolist() for w in rnn.windows(jnp.arange(7), 3)]
@@ -211,6 +211,10 @@ def windows(stream: jax.Array, window: int, stride: int | None = None) -> Iterat
     [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
     """
     window, stride = _checked(window, stride)
+    if not hasattr(stream, "__len__") or isinstance(stream, str):
+        raise StructureError(
+            f"windows: the stream must be an array (T, ...), got {short(stream)}; stack its steps."
+        )
     if len(stream) < window:
         raise ArgumentError(
             f"windows: the stream has {len(stream)} steps, fewer than one window of {window}."
@@ -257,15 +261,12 @@ def _apart(opt_state: optax.OptState, params: Params) -> optax.OptState:
 
 
 def _check_parts(layer: Any, loss: Any, optimizer: Any) -> None:
-    if not isinstance(layer, Layer):
-        raise ArgumentError(
-            f"truncated_bptt: the layer must be a rnn_jax.Layer, got {layer!r}; params go to init."
-        )
+    check_layer("truncated_bptt", layer)
     function("truncated_bptt: loss", loss)
     if not isinstance(optimizer, optax.GradientTransformation):
         raise ArgumentError(
             f"truncated_bptt: optimizer must be a transformation of optax, such as "
-            f"optax.adam(1e-3), got {optimizer!r}."
+            f"optax.adam(1e-3), got {short(optimizer)}."
         )
 
 

@@ -8,16 +8,19 @@ import jax.numpy as jnp
 from jax import lax
 
 from rnn_jax import integers
+from rnn_jax.arrays import taken_tree
 from rnn_jax.cell import Carry, Cell, Layer, Method, Params
 from rnn_jax.checks import (
     check_carry,
     check_input,
     check_key,
+    check_layer,
     check_mark,
+    check_number,
     check_params,
     check_steps,
+    check_way,
 )
-from rnn_jax.errors import StructureError
 from rnn_jax.marked import marked
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.sharding import split_like, whole_beside
@@ -78,8 +81,9 @@ def unroll(
     >>> bool(jnp.allclose(carry.h[1], alone.h)), hs[4:, 1].any().item()
     (True, False)
     """
-    _check_is(Layer, cell, "unroll")
+    check_layer("unroll", cell)
     check_key(cell, key)
+    check_way(cell, method, reverse, t)
     params, xs, carry, batch_shape = _checked(cell, params, xs, carry, "xs", axes=1)
     marks = check_steps(cell, xs.shape[0], batch_shape, lengths, mask, reset)
     return _run(cell, method, reverse, params, xs, carry, *marks, key, integers.step_number(t))
@@ -175,8 +179,9 @@ def step(
     >>> y.shape
     (5,)
     """
-    _check_is(Cell, cell, "step")
+    check_layer("step", cell, Cell)
     check_key(cell, key)
+    check_number(cell, t)
     params, x, carry, batch_shape = _checked(cell, params, x, carry, "x", axes=0)
     marks = {"mask": mask, "reset": reset}
     mask, reset = (
@@ -203,6 +208,8 @@ def _checked(
     cell: Layer, params: Params, xs: Any, carry: Carry | None, name: str, axes: int
 ) -> tuple[Params, Any, Carry | None, tuple[int, ...]]:
     """Arrays of JAX, for NumPy's would compute by NumPy's rules, and the batch axes."""
+    given = {"params": params, name: xs, "carry": carry}
+    params, xs, carry = (taken_tree(cell, what, tree) for what, tree in given.items())
     dtype = check_params(cell, params, xs)
     batch_shape = check_input(cell, name, xs, dtype, axes)
     params, xs = jax.tree.map(jnp.asarray, params), integers.as_jax(xs)
@@ -210,14 +217,3 @@ def _checked(
         return params, xs, None, batch_shape
     check_carry(cell, params, carry, batch_shape, dtype)
     return params, xs, jax.tree.map(jnp.asarray, carry), batch_shape
-
-
-def _check_is(kind: type, cell: Any, caller: str) -> None:
-    if isinstance(cell, kind):
-        return
-    if isinstance(cell, Layer):
-        raise StructureError(
-            f"{caller}: {cell!r} has no single step, for it needs steps that are still to come; "
-            "unroll runs it over a whole sequence."
-        )
-    raise StructureError(f"{caller}: the first argument must be a {kind.__name__}, got {cell!r}.")

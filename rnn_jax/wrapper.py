@@ -1,12 +1,13 @@
 """Layers that are another one but for what a subclass says."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from rnn_jax.arguments import instance, settle
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SplitCell
 from rnn_jax.steps import Steps
 
@@ -15,8 +16,14 @@ from rnn_jax.steps import Steps
 class Wrapper(Layer):
     """Does in all things as the layer inside."""
 
+    inside: ClassVar[type] = Layer
+    """What may be inside."""
     layer: Any
     """The layer inside."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no layer, or has no step where one is needed."""
+        settle(self, layer=instance(type(self).inside))
 
     @property
     def input(self) -> Input:
@@ -42,6 +49,8 @@ class Wrapper(Layer):
 class WrappedCell(Wrapper, Cell):
     """Does in all things as the cell inside, and leaves the way through time to it."""
 
+    inside: ClassVar[type] = Cell
+
     def project(self, params: Params, xs: Any) -> Any:
         return self.layer.project(params, xs)
 
@@ -55,6 +64,8 @@ class WrappedCell(Wrapper, Cell):
 @dataclasses.dataclass(frozen=True)
 class WrappedSplitCell(Wrapper, SplitCell):
     """A cell of its own, whose functions are those of the split cell inside."""
+
+    inside: ClassVar[type] = SplitCell
 
     def project(self, params: Params, xs: Any) -> Any:
         return self.layer.project(params, xs)

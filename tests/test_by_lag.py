@@ -315,7 +315,7 @@ MISTAKES = {
     "a mean": (
         lambda: rnn.analysis.gradient_map(ELMAN, PARAMS, XS, None, lambda ys, _: ys.mean()),
         rnn.ShapeError,
-        r"one number a step and sequence, \(4, 2\), got shape \(\)",
+        r"one number a step and sequence, .*\(4, 2\), got float64 of shape \(\)",
     ),
     "inputs": (
         lambda: rnn.analysis.gradient_map(ELMAN, PARAMS, jnp.ones((4, 2, 3)), None, outputs),
@@ -335,12 +335,12 @@ MISTAKES = {
     "share": (
         lambda: rnn.analysis.memory_horizon(jnp.zeros(3), 95),
         rnn.ArgumentError,
-        r"share must lie in \(0, 1\], got 95",
+        r"share must be a number in \(0, 1\], got 95",
     ),
     "slope": (
         lambda: rnn.analysis.saturated_share(ELMAN, PARAMS, XS, slope=-1),
         rnn.ArgumentError,
-        r"slope must lie in \[0, 1\], got -1",
+        r"slope must be a number in \[0, 1\], got -1",
     ),
 }
 

@@ -178,5 +178,5 @@ def test_mistakes_are_named(key):
     with pytest.raises(rnn.ArgumentError, match="probes must be a positive integer, got -1"):
         rnn.analysis.spectral_density(lambda v: v, like, key, probes=-1)
     density = rnn.analysis.SpectralDensity(jnp.zeros((1, 1)), jnp.ones((1, 1)))
-    with pytest.raises(rnn.ArgumentError, match="width must be positive, got 0"):
+    with pytest.raises(rnn.ArgumentError, match="width must be a positive number, got 0"):
         rnn.analysis.smoothed(density, like, 0)

@@ -110,7 +110,7 @@ MISTAKES = {
     "no memory": (
         lambda: rnn.analysis.fixed_points(rnn.Dense(1, 1), (), jnp.zeros(1), ()),
         rnn.StructureError,
-        "fixed_points: the cell must be a Cell with a carry",
+        r"fixed_points: starts must be carries of Dense.*which must have one",
     ),
     "one start": (
         lambda: rnn.analysis.fixed_points(CELL, PARAMS, jnp.zeros(1), rnn.ElmanCarry(jnp.zeros(1))),
@@ -125,7 +125,7 @@ MISTAKES = {
     "slow": (
         lambda: rnn.analysis.fixed_points(CELL, PARAMS, jnp.zeros(1), STARTS, slow=-1),
         rnn.ArgumentError,
-        "slow must not be negative, got -1",
+        "slow must be a number of 0 or more, got -1",
     ),
     "iterations": (
         lambda: rnn.analysis.fixed_points(CELL, PARAMS, jnp.zeros(1), STARTS, iterations=0),

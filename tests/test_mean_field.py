@@ -145,14 +145,14 @@ def test_its_gradients_grow_as_predicted(simulated):
 
 def test_mistakes_are_named():
     for arguments, message in [
-        ({"gain": 0.0}, "gain must be positive, got 0.0"),
-        ({"gain": 1.0, "bias_variance": -1.0}, "bias_variance must not be negative"),
-        ({"gain": 1.0, "input_correlation": 2.0}, r"must lie in \[0, 1\], got 2.0"),
+        ({"gain": 0.0}, "gain must be a positive number, got 0.0"),
+        ({"gain": 1.0, "bias_variance": -1.0}, "bias_variance must be a number of 0 or more"),
+        ({"gain": 1.0, "input_correlation": 2.0}, r"must be a number in \[0, 1\], got 2.0"),
         ({"gain": 1.6, "activation": jax.nn.relu, "bias_variance": 1.0}, "grows without bound"),
     ]:
         with pytest.raises(rnn.ArgumentError, match=message):
             rnn.analysis.mean_field(**arguments)
-    with pytest.raises(rnn.ArgumentError, match="gain must be positive"):
+    with pytest.raises(rnn.ArgumentError, match="gain must be a positive number"):
         rnn.analysis.mean_field_lyapunov(-1.0, 10)
     with pytest.raises(rnn.ArgumentError, match="exponents must be a positive integer"):
         rnn.analysis.mean_field_lyapunov(1.0, 0)

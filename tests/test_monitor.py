@@ -90,5 +90,5 @@ def test_a_projection_has_no_square_matrix(key):
 def test_lags_that_xs_has_not_are_refused(key, lags):
     cell = rnn.Elman(1, 2)
     params = cell.init(key, jnp.float64)
-    with pytest.raises(rnn.ArgumentError, match="lags must be integers from 0 to 7, as xs has 8"):
+    with pytest.raises(rnn.ArgumentError, match="lags must be integers from 0 to 7, got"):
         rnn.analysis.gradient_metrics(cell, params, jnp.ones((8, 1)), 0.0, squares, lags=lags)

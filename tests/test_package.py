@@ -18,18 +18,21 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rnn_jax"
 
 # The house, from the ground up: each part, and the parts that it may import.
-BASE = ["errors", "arguments", "steps", "sharding", "cell"]
+RULES = ["errors", "arguments", "integers", "arrays", "trees"]
+BASE = [*RULES, "steps", "sharding", "cell"]
 LOOPS = [*BASE, "wrapper", "marked", "methods"]
 SHARED = ["precision", "memory_bias", "normalization", "gates"]
 PARTS = ["noise", "cells", "layers", "combinators", "checks", "unroll"]
-CORE = ["integers", *LOOPS, *SHARED, *PARTS]
+CORE = [*LOOPS, *SHARED, *PARTS]
 MAY_IMPORT = {
     "errors": [],
     "steps": [],
     "arguments": ["errors"],
-    "sharding": [],
-    "cell": ["arguments", "steps", "sharding"],
     "integers": [],
+    "arrays": ["errors", "arguments", "integers"],
+    "trees": [],
+    "sharding": [],
+    "cell": [*RULES, "steps", "sharding"],
     "wrapper": BASE,
     "marked": [*BASE, "wrapper"],
     "methods": [*BASE, "wrapper", "marked"],
@@ -41,18 +44,18 @@ MAY_IMPORT = {
     "cells": [*BASE, *SHARED],
     "layers": [*BASE, "gates", "noise"],
     "combinators": [*LOOPS, "gates", "precision", "noise", "layers"],
-    "checks": [*BASE, "integers", "noise"],
-    "unroll": [*LOOPS, "integers", "checks"],
+    "checks": [*BASE, "noise"],
+    "unroll": [*LOOPS, "checks"],
     "streaming": [*LOOPS, "checks", "unroll"],
     "export": [*LOOPS, "checks", "unroll"],
     "serialization": [],
     "training": [*LOOPS, "checks", "unroll"],
     "dependence": [],
-    "parallel": ["errors", "arguments", "dependence"],
+    "parallel": [*RULES, "dependence"],
     "allocator": [],
     "interrupts": [],
     "batching": BASE,
-    "tasks": ["errors", "arguments"],
+    "tasks": RULES,
     "analysis": [*CORE, "training"],
     "interop": CORE,
     "__init__": [

@@ -76,5 +76,5 @@ def test_what_is_not_square_is_refused(shape):
 
 
 def test_axes_of_a_grid_are_vectors():
-    with pytest.raises(rnn.ShapeError, match=r"the axes of the grid, got shapes \(2, 2\) and"):
+    with pytest.raises(rnn.ShapeError, match=r"real must be a vector, got shape \(2, 2\)"):
         rnn.analysis.pseudospectrum(jnp.eye(2), jnp.zeros((2, 2)), jnp.zeros(2))

@@ -112,5 +112,5 @@ def test_impossible_lengths_are_named(task, length):
 @every_task
 @pytest.mark.parametrize("sizes", [(-3, 2), (20, 0), (20, 2.0), (20, True)], ids=str)
 def test_impossible_sizes_are_named(task, sizes):
-    with pytest.raises(rnn.ArgumentError, match="must be a positive integer"):
+    with pytest.raises(rnn.ArgumentError, match=r"must be an? (positive )?integer"):
         task(jax.random.key(0), *sizes)

@@ -124,8 +124,8 @@ def test_a_bad_window_costs_no_more_than_itself(params, stream):
 MISTAKES = {
     "a function as the layer": (
         lambda trainer, params, xs: rnn.truncated_bptt(jnp.tanh, squares, optax.sgd(1.0)),
-        rnn.ArgumentError,
-        "the layer must be a rnn_jax.Layer",
+        rnn.StructureError,
+        "the first argument must be a Layer, got the function tanh",
     ),
     "no loss": (
         lambda trainer, params, xs: rnn.truncated_bptt(MODEL, None, optax.sgd(1.0)),
@@ -135,7 +135,7 @@ MISTAKES = {
     "an optimiser that is a function": (
         lambda trainer, params, xs: rnn.truncated_bptt(MODEL, squares, optax.sgd),
         rnn.ArgumentError,
-        r"optimizer must be a transformation of optax.*got <function sgd",
+        r"optimizer must be a transformation of optax.*got the function sgd",
     ),
     "params of another layer": (
         lambda trainer, params, xs: trainer.init(params.layer),
@@ -145,7 +145,7 @@ MISTAKES = {
     "a number as batch axes": (
         lambda trainer, params, xs: trainer.init(params, 2),
         rnn.ArgumentError,
-        "batch_shape must be a tuple of integers of 0 or more, got 2",
+        r"batch_shape must be a tuple of batch axes, such as \(2,\); got 2",
     ),
     "params as the state": (
         lambda trainer, params, xs: trainer.update(params, xs, xs),
@@ -155,7 +155,7 @@ MISTAKES = {
     "a list as the window": (
         lambda trainer, params, xs: trainer.update(trainer.init(params, (2,)), [1.0], xs),
         rnn.StructureError,
-        "xs must be an array, got list",
+        r"xs must be an array, got \[1\.0\]",
     ),
     "a seed as the key": (
         lambda trainer, params, xs: trainer.update(trainer.init(params, (2,)), xs, xs, key=0),

@@ -9,8 +9,10 @@ from jax import lax
 
 from rnn_jax.analysis.norms import along, unit
 from rnn_jax.analysis.trajectory import Trajectory, loss_gradients, trajectory
+from rnn_jax.arguments import LEAST, within
+from rnn_jax.arrays import reals
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.errors import ArgumentError, ShapeError
+from rnn_jax.errors import ShapeError
 from rnn_jax.training import Loss
 from rnn_jax.unroll import step
 
@@ -116,16 +118,15 @@ def memory_horizon(log_norms: jax.Array, share: float = 0.95) -> jax.Array:
     >>> int(rnn.analysis.memory_horizon(jnp.arange(1, 401) * jnp.log(0.9)))
     28
     """
-    if not 0 < share <= 1:
-        raise ArgumentError(f"memory_horizon: share must lie in (0, 1], got {share!r}.")
-    log_norms = jnp.asarray(log_norms)
+    share = within(LEAST, 1, "a number in (0, 1]")("memory_horizon: share", share)
+    log_norms = reals("memory_horizon: log_norms", log_norms)
     if not log_norms.shape or not log_norms.shape[-1]:
         raise ShapeError(
             "memory_horizon: log_norms must have shape (..., T), a number for each of one lag or "
             f"more, got {log_norms.shape}."
         )
-    within = lax.cumlogsumexp(log_norms, axis=log_norms.ndim - 1)
-    horizon = jnp.argmax(within >= within[..., -1:] + math.log(share), axis=-1)
+    summed = lax.cumlogsumexp(log_norms, axis=log_norms.ndim - 1)
+    horizon = jnp.argmax(summed >= summed[..., -1:] + math.log(share), axis=-1)
     return jnp.where(jnp.isnan(log_norms).any(-1), -1, horizon)
 
 

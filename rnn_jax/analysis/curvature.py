@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rnn_jax.analysis.arguments import floats, one_number, vector
+from rnn_jax.analysis.arguments import like as of_the_form
 from rnn_jax.analysis.lanczos import Product, lanczos, ritz
-from rnn_jax.arguments import positive
+from rnn_jax.arguments import above_zero, function, instance, positive
+from rnn_jax.arrays import key as one_key
 from rnn_jax.cell import Params
-from rnn_jax.errors import ArgumentError
 
 
 def hessian_product(loss: Callable[[Params], jax.Array], params: Params) -> Product:
@@ -26,8 +28,20 @@ def hessian_product(loss: Callable[[Params], jax.Array], params: Params) -> Prod
     >>> product(jnp.array([1.0, 1.0])).tolist()
     [12.0, 48.0]
     """
-    _, product = jax.linearize(jax.grad(loss), params)
-    return product
+    return _hessian_product("hessian_product", loss, params)
+
+
+def _hessian_product(caller: str, loss: Callable[[Any], jax.Array], at: Any) -> Product:
+    function(f"{caller}: loss", loss)
+    at = floats(f"{caller}: {'params' if caller == 'hessian_product' else 'model(params)'}", at)
+
+    def looked_at(at: Any) -> jax.Array:
+        found = loss(at)
+        one_number(f"{caller}: loss", found)
+        return found
+
+    _, product = jax.linearize(jax.grad(looked_at), at)
+    return lambda v: product(of_the_form(f"{caller}: v", at, v))
 
 
 def gauss_newton_product(
@@ -50,12 +64,15 @@ def gauss_newton_product(
     >>> product(jnp.array([1.0, 1.0])).tolist()
     [4.0, 36.0]
     """
+    caller = "gauss_newton_product"
+    function(f"{caller}: model", model)
+    params = floats(f"{caller}: params", params)
     outputs, forward = jax.linearize(model, params)
+    of_loss = _hessian_product(caller, loss, outputs)
     backward = jax.linear_transpose(forward, params)
-    of_loss = hessian_product(loss, outputs)
 
     def product(v: Any) -> Any:
-        (pulled,) = backward(of_loss(forward(v)))
+        (pulled,) = backward(of_loss(forward(of_the_form(f"{caller}: v", params, v))))
         return pulled
 
     return product
@@ -90,7 +107,7 @@ def extreme_eigenvalues(product: Product, like: Any, key: jax.Array, steps: int 
     >>> found.eigenvalues[jnp.array([0, -1])].round(2).tolist()
     [1.0, 300.0]
     """
-    tridiagonal = lanczos(product, like, key, steps)
+    tridiagonal = lanczos(product, like, key, steps, "extreme_eigenvalues")
     values, _, last = ritz(tridiagonal)
     return Extremes(values, jnp.abs(tridiagonal.off_diagonal[-1] * last))
 
@@ -127,13 +144,18 @@ def spectral_density(
     >>> found.nodes.round(4).tolist() == [[2.0]] * 8, found.weights.tolist() == [[1.0]] * 8
     (True, True)
     """
-    probes = positive("probes", probes)
+    caller = "spectral_density"
+    probes = positive(f"{caller}: probes", probes)
+    key = one_key(f"{caller}: key", key)
 
     def probe(key: jax.Array) -> SpectralDensity:
-        values, first, _ = ritz(lanczos(product, like, key, steps))
+        values, first, _ = ritz(lanczos(product, like, key, steps, caller))
         return SpectralDensity(values, jnp.square(first))
 
     return lax.map(probe, jax.random.split(key, probes))
+
+
+a_density = instance(SpectralDensity, ", as rnn_jax.analysis.spectral_density returns it")
 
 
 def smoothed(density: SpectralDensity, grid: jax.Array, width: float) -> jax.Array:
@@ -148,8 +170,8 @@ def smoothed(density: SpectralDensity, grid: jax.Array, width: float) -> jax.Arr
     >>> [round(float(y), 4) for y in rnn.analysis.smoothed(point, jnp.array([0.0, 1.0]), width=1.0)]
     [0.3989, 0.242]
     """
-    if not width > 0:
-        raise ArgumentError(f"smoothed: width must be positive, got {width!r}.")
+    a_density("smoothed: density", density)
+    grid, width = vector("smoothed: grid", grid), above_zero("smoothed: width", width)
     heights = jnp.exp(-jnp.square((grid[:, None, None] - density.nodes) / width) / 2)
     masses = jnp.sum(heights * density.weights, axis=(1, 2)) / density.nodes.shape[0]
     return masses / (width * math.sqrt(2 * math.pi))

@@ -9,9 +9,11 @@ import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from rnn_jax.arguments import positive
+from rnn_jax.arguments import not_negative, positive, short
+from rnn_jax.arrays import is_array, taken_tree
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.errors import ArgumentError, ShapeError, StructureError
+from rnn_jax.checks import check_layer
+from rnn_jax.errors import ShapeError, StructureError
 from rnn_jax.unroll import step
 
 
@@ -83,7 +85,10 @@ def fixed_points(
     >>> sorted((round(float(h), 4), bool(s)) for [h], s in zip(found.points, found.stable))
     [(-0.9575, True), (0.0, False), (0.9575, True)]
     """
-    _check(slow, apart, iterations)
+    caller = "fixed_points"
+    slow = not_negative(f"{caller}: slow", slow)
+    apart = not_negative(f"{caller}: apart", apart)
+    iterations = positive(f"{caller}: iterations", iterations)
     starts, x = _checked(cell, params, x, starts)
     ends, speeds = _search(cell, iterations, params, x, starts)
     kept, found = _distinct(np.asarray(ends), np.asarray(speeds), slow, apart)
@@ -198,26 +203,23 @@ def _distinct(
     return np.array(kept, int), np.array(found, int)
 
 
-def _check(slow: float, apart: float, iterations: int) -> None:
-    iterations = positive("iterations", iterations)
-    for name, value in (("slow", slow), ("apart", apart)):
-        if not value >= 0:
-            raise ArgumentError(f"fixed_points: {name} must not be negative, got {value!r}.")
-
-
 def _checked(cell: Cell, params: Params, x: Any, starts: Carry) -> tuple[Carry, Any]:
+    check_layer("fixed_points", cell, Cell)
+    x, starts = taken_tree(cell, "x", x), taken_tree(cell, "starts", starts)
     leaves = jax.tree.leaves(starts)
-    if not isinstance(cell, Cell) or not leaves:
+    if not leaves or not all(map(is_array, leaves)):
         raise StructureError(
-            f"fixed_points: the cell must be a Cell with a carry, and starts its carries; got "
-            f"{cell!r} and {starts!r}."
+            f"fixed_points: starts must be carries of {cell!r}, which must have one, with an axis "
+            f"of starts in front; got {short(starts)}."
         )
     if any(jnp.ndim(leaf) < 1 or leaf.shape[0] != leaves[0].shape[0] for leaf in leaves):
         raise ShapeError(
             "fixed_points: every leaf of starts must have the axis of starts in front, got shapes "
             f"{[jnp.shape(leaf) for leaf in leaves]}."
         )
+    if not leaves[0].shape[0]:
+        raise ShapeError("fixed_points: starts has none; give one at least.")
+    one = jax.tree.map(lambda leaf: leaf[0], starts)
+    jax.eval_shape(lambda: step(cell, params, one, x))
     starts, x = jax.tree.map(jnp.asarray, (starts, x))
-    one = jax.tree.map(lambda leaf: leaf[0], starts) if leaves[0].shape[0] else None
-    jax.eval_shape(functools.partial(step, cell), params, one, x)
     return starts, x

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.analysis.lyapunov import lyapunov_spectrum
+from rnn_jax.analysis.lyapunov import TANGENT, measure
 from rnn_jax.cell import Carry, Cell, Params
 
 
@@ -53,17 +53,8 @@ def flossing_loss(
     >>> bool(loss(params) < 0.1 * before)
     True
     """
-    rates = lyapunov_spectrum(
-        cell,
-        params,
-        xs,
-        carry,
-        exponents=exponents,
-        warmup=warmup,
-        warmup_q=warmup_q,
-        every=every,
-        key=key,
-    ).exponents
+    counts = exponents, warmup, warmup_q, every
+    rates = measure("flossing_loss", TANGENT, cell, params, xs, carry, counts, key).exponents
     alive = rates != -jnp.inf
     squares = jnp.square(jnp.where(alive, rates, 0))
     return jnp.sum(squares) / jnp.maximum(jnp.sum(alive), 1).astype(squares.dtype)

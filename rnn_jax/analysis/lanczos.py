@@ -8,7 +8,10 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from rnn_jax.arguments import positive
+from rnn_jax.analysis.arguments import floats
+from rnn_jax.analysis.arguments import like as of_the_form
+from rnn_jax.arguments import function, positive
+from rnn_jax.arrays import key as one_key
 
 Product = Callable[[Any], Any]
 """`v -> A v`, linear and symmetric, on pytrees of one structure."""
@@ -23,7 +26,9 @@ class Tridiagonal(NamedTuple):
     """`(m,)`: the last one couples to what the basis leaves out."""
 
 
-def lanczos(product: Product, like: Any, key: jax.Array, steps: int) -> Tridiagonal:
+def lanczos(
+    product: Product, like: Any, key: jax.Array, steps: int, caller: str = "lanczos"
+) -> Tridiagonal:
     """Run `steps` steps, or as many as there are dimensions, from a random direction.
 
     `A q_i = b_{i-1} q_{i-1} + a_i q_i + b_i q_{i+1}`, each vector made orthogonal to all before
@@ -35,9 +40,12 @@ def lanczos(product: Product, like: Any, key: jax.Array, steps: int) -> Tridiago
     for m vectors. Sources: Lanczos, Journal of Research of the NBS 45, 1950; twice is enough:
     Parlett, The symmetric eigenvalue problem, 1980, section 6.9.
 
-    Raises `ArgumentError` for steps that are not positive.
+    Raises `ArgumentError` for steps that are not positive, and `StructureError` or `ShapeError` for
+    a product that is not of the form of `like`.
     """
-    steps = positive("steps", steps)
+    steps = positive(f"{caller}: steps", steps)
+    function(f"{caller}: product", product)
+    key, like = one_key(f"{caller}: key", key), floats(f"{caller}: like", like)
     flat, unravel = ravel_pytree(like)
     steps = min(steps, flat.size)
     limits = jnp.finfo(flat.dtype)
@@ -50,7 +58,7 @@ def lanczos(product: Product, like: Any, key: jax.Array, steps: int) -> Tridiago
         basis, v, largest = state
         i, key = at
         basis = basis.at[i].set(v)
-        w, _ = ravel_pytree(product(unravel(v)))
+        w, _ = ravel_pytree(of_the_form(f"{caller}: product(v)", like, product(unravel(v))))
         a = v @ w
         w = _orthogonal(basis, w)
         b = jnp.linalg.norm(w)

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from rnn_jax.analysis.arguments import count, first_key
 from rnn_jax.analysis.flatten import Step, each_sequence, flat_step, orbit, prepare, pull, push
 from rnn_jax.analysis.graded import Graded, graded, orthogonalise
 from rnn_jax.analysis.spectrum import check_lags, tolerances
-from rnn_jax.arguments import positive
+from rnn_jax.arguments import at_least, not_negative, optional, positive
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.errors import ArgumentError
 
 
 class LeadingSpectrum(NamedTuple):
@@ -85,26 +85,17 @@ def leading_gradient_spectrum(
     params, xs, start = prepare(caller, cell, params, xs, carry)
     chosen = check_lags(caller, lags, xs.shape[0])
     size, dtype = start.shape[-1], start.dtype
-    check_count(caller, "k", k, size)
-    max_iterations = positive("max_iterations", max_iterations)
-    if oversample < 0:
-        raise ArgumentError(f"{caller}: oversample must not be negative, got {oversample!r}.")
-    key = jax.random.key(0) if key is None else key
+    k = count(f"{caller}: k", k, size)
+    max_iterations = positive(f"{caller}: max_iterations", max_iterations)
+    oversample = at_least(0)(f"{caller}: oversample", oversample)
+    tolerance = optional(not_negative)(f"{caller}: tolerance", tolerance)
+    key = first_key(f"{caller}: key", key)
     block = jnp.linalg.qr(jax.random.normal(key, (size, min(k + oversample, size)), dtype))[0]
     if tolerance is None:
         tolerance = float(jnp.finfo(dtype).eps) ** (2 / 3)
     results = _leading(cell, k, params, xs, start, block, chosen, tolerance, max_iterations)
     lead = start.ndim - 1
     return LeadingSpectrum(chosen, *(jnp.moveaxis(r, lead, 0) for r in results))
-
-
-def check_count(caller: str, name: str, count: int, size: int) -> None:
-    """Raise where `count` is not a number of directions of a carry of `size` numbers."""
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= size:
-        raise ArgumentError(
-            f"{caller}: {name} must be an integer from 1 to {size}, the numbers in the carry of "
-            f"one sequence; got {count!r}."
-        )
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

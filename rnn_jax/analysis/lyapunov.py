@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from rnn_jax.analysis.arguments import count, first_key, rows
 from rnn_jax.analysis.flatten import Step, each_sequence, flat_step, orbit, prepare, pull, push
-from rnn_jax.analysis.leading import check_count
 from rnn_jax.analysis.orthonormal import orthonormalise
-from rnn_jax.arguments import positive
+from rnn_jax.arguments import at_least, positive
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.errors import ArgumentError
 
@@ -85,7 +85,7 @@ def lyapunov_spectrum(
     True
     """
     counts = exponents, warmup, warmup_q, every
-    return _measure("lyapunov_spectrum", _TANGENT, cell, params, xs, carry, counts, key)
+    return measure("lyapunov_spectrum", TANGENT, cell, params, xs, carry, counts, key)
 
 
 def adjoint_lyapunov_spectrum(
@@ -118,10 +118,9 @@ def adjoint_lyapunov_spectrum(
     [-0.6931, -0.6931]
     """
     counts = exponents, warmup, warmup_q, every
-    return _measure("adjoint_lyapunov_spectrum", _ADJOINT, cell, params, xs, carry, counts, key)
+    return measure("adjoint_lyapunov_spectrum", ADJOINT, cell, params, xs, carry, counts, key)
 
 
-@jax.jit
 def kaplan_yorke_dimension(exponents: jax.Array) -> jax.Array:
     """The dimension of the attractor by Kaplan and Yorke: `(*batch, k) -> (*batch)`.
 
@@ -130,10 +129,17 @@ def kaplan_yorke_dimension(exponents: jax.Array) -> jax.Array:
     where no sum is negative the answer is their number, which for fewer than all exponents is
     only a lower bound. Source: Kaplan & Yorke, Lecture Notes in Math. 730, 1979.
 
+    Raises `StructureError` or `ShapeError` for what is no array with an axis of exponents.
+
     >>> import jax.numpy as jnp, rnn_jax as rnn
     >>> rnn.analysis.kaplan_yorke_dimension(jnp.array([0.5, 0.0, -2.0])).item()
     2.25
     """
+    return _kaplan_yorke(rows("kaplan_yorke_dimension: exponents", exponents))
+
+
+@jax.jit
+def _kaplan_yorke(exponents: jax.Array) -> jax.Array:
     falling = -jnp.sort(-exponents, axis=-1)
     sums = jnp.cumsum(falling, axis=-1)
     whole = jnp.sum(sums >= 0, axis=-1, keepdims=True)
@@ -152,10 +158,13 @@ def entropy_rate(exponents: jax.Array) -> jax.Array:
     upper bound (Ruelle). Sources: Pesin, Russ. Math. Surv. 32, 1977; Ruelle, Bol. Soc. Bras.
     Mat. 9, 1978.
 
+    Raises what `kaplan_yorke_dimension` raises.
+
     >>> import jax.numpy as jnp, rnn_jax as rnn
     >>> rnn.analysis.entropy_rate(jnp.array([0.5, 0.25, -2.0])).item()
     0.75
     """
+    exponents = rows("entropy_rate: exponents", exponents)
     return jnp.sum(jnp.maximum(exponents, 0), axis=-1)
 
 
@@ -166,11 +175,11 @@ class _Dynamics(NamedTuple):
     time: int
 
 
-_TANGENT = _Dynamics(push, 1)
-_ADJOINT = _Dynamics(pull, -1)
+TANGENT = _Dynamics(push, 1)
+ADJOINT = _Dynamics(pull, -1)
 
 
-def _measure(
+def measure(
     caller: str,
     dynamics: _Dynamics,
     cell: Cell,
@@ -180,20 +189,22 @@ def _measure(
     counts: tuple[int | None, int, int, int],
     key: jax.Array | None,
 ) -> LyapunovSpectrum:
-    count, warmup, warmup_q, every = counts
+    """The spectrum of the dynamics, for the function that is called `caller`."""
+    exponents, warmup, warmup_q, every = counts
     params, xs, start = prepare(caller, cell, params, xs, carry)
     size = start.shape[-1]
-    count = size if count is None else count
-    check_count(caller, "exponents", count, size)
-    every = positive("every", every)
+    k = size if exponents is None else count(f"{caller}: exponents", exponents, size)
+    every = positive(f"{caller}: every", every)
+    warmup = at_least(0)(f"{caller}: warmup", warmup)
+    warmup_q = at_least(0)(f"{caller}: warmup_q", warmup_q)
     counted = xs.shape[0] - warmup - warmup_q
-    if min(warmup, warmup_q) < 0 or counted < 1:
+    if counted < 1:
         raise ArgumentError(
-            f"{caller}: warmup and warmup_q must not be negative and must leave steps to count; "
-            f"got {warmup} and {warmup_q} of {xs.shape[0]} steps."
+            f"{caller}: warmup and warmup_q must leave steps to count, got {warmup} and {warmup_q} "
+            f"of {xs.shape[0]} steps."
         )
-    key = jax.random.key(0) if key is None else key
-    q = jnp.linalg.qr(jax.random.normal(key, (size, count), start.dtype))[0]
+    key = first_key(f"{caller}: key", key)
+    q = jnp.linalg.qr(jax.random.normal(key, (size, k), start.dtype))[0]
     growth = _growth(cell, dynamics, warmup, warmup_q, every, params, xs, start, q)
     growth = jnp.moveaxis(growth, -2, 0)
     steps = np.minimum(every * np.arange(1, len(growth) + 1), counted)

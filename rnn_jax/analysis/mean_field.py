@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rnn_jax.arguments import positive
+from rnn_jax.arguments import above_zero, fraction, not_negative, pointwise, positive
 from rnn_jax.errors import ArgumentError
 
 Activation = Callable[[jax.Array], jax.Array]
+POINTS = 400
+"""Of the grid that integrals are sums over."""
 
 
 class MeanField(NamedTuple):
@@ -67,15 +69,11 @@ def mean_field(
     >>> round(float(rnn.analysis.mean_field(gain=0.5).chi), 4)
     0.25
     """
-    if not gain > 0:
-        raise ArgumentError(f"mean_field: gain must be positive, got {gain!r}.")
-    for name, value in (("input_variance", input_variance), ("bias_variance", bias_variance)):
-        if not value >= 0:
-            raise ArgumentError(f"mean_field: {name} must not be negative, got {value!r}.")
-    if not 0 <= input_correlation <= 1:
-        raise ArgumentError(
-            f"mean_field: input_correlation must lie in [0, 1], got {input_correlation!r}."
-        )
+    gain = above_zero("mean_field: gain", gain)
+    input_variance = not_negative("mean_field: input_variance", input_variance)
+    bias_variance = not_negative("mean_field: bias_variance", bias_variance)
+    input_correlation = fraction("mean_field: input_correlation", input_correlation)
+    activation = pointwise(POINTS)("mean_field: activation", activation)
     found = _mean_field(
         activation, gain, input_variance, input_correlation * input_variance, bias_variance
     )
@@ -152,9 +150,9 @@ def mean_field_lyapunov(
     >>> round(float(found.largest), 4), round(float(found.mean), 4)
     (0.1547, -1.149)
     """
-    exponents = positive("exponents", exponents)
-    if not gain > 0:
-        raise ArgumentError(f"mean_field_lyapunov: gain must be positive, got {gain!r}.")
+    exponents = positive("mean_field_lyapunov: exponents", exponents)
+    gain = above_zero("mean_field_lyapunov: gain", gain)
+    activation = pointwise(POINTS)("mean_field_lyapunov: activation", activation)
     return _mean_field_lyapunov(activation, exponents, gain)
 
 
@@ -203,7 +201,7 @@ def _variance(activation: Activation, gain: Any, constant: Any) -> jax.Array:
 
 def _grid() -> tuple[jax.Array, jax.Array]:
     """Points and weights of an integral over a standard normal variable."""
-    u = jnp.linspace(-10, 10, 400, dtype=jnp.result_type(float))
+    u = jnp.linspace(-10, 10, POINTS, dtype=jnp.result_type(float))
     density = jnp.exp(-jnp.square(u) / 2)
     return u, density / density.sum()
 

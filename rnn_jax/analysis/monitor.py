@@ -13,8 +13,8 @@ from rnn_jax.analysis.lyapunov import lyapunov_spectrum
 from rnn_jax.analysis.recurrent import recurrent_matrices
 from rnn_jax.analysis.saturation import saturated_share
 from rnn_jax.analysis.trajectory import loss_gradients, trajectory
+from rnn_jax.arguments import integers
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.errors import ArgumentError
 from rnn_jax.training import Loss
 
 SQUARINGS = 10
@@ -108,13 +108,7 @@ def gradient_metrics(
 def _lags(lags: Sequence[int] | None, steps: int) -> list[int]:
     if lags is None:
         return [0, *(2**n for n in range(steps.bit_length()) if 2**n < steps)]
-    chosen = [*lags]
-    if not all(isinstance(lag, int) and 0 <= lag < steps for lag in chosen):
-        raise ArgumentError(
-            f"gradient_metrics: lags must be integers from 0 to {steps - 1}, as xs has {steps} "
-            f"steps; got {lags!r}."
-        )
-    return chosen
+    return integers("gradient_metrics: lags", lags, steps - 1).tolist()
 
 
 def _of_each(

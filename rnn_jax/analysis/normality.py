@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.errors import ShapeError
+from rnn_jax.analysis.arguments import square
 
 
 class Normality(NamedTuple):
@@ -41,7 +41,7 @@ def normality(w: jax.Array) -> Normality:
     >>> float(found.spectral_radius), float(found.departure)
     (0.5, 3.0)
     """
-    check_square("normality", w)
+    w = square("normality: w", w)
     schur, _ = jax.scipy.linalg.schur(w, output="complex")
     eigenvalues = jnp.diagonal(schur)
     return Normality(
@@ -50,12 +50,3 @@ def normality(w: jax.Array) -> Normality:
         spectral_norm=jnp.linalg.norm(w, 2),
         departure=jnp.linalg.norm(jnp.triu(schur, 1)),
     )
-
-
-def check_square(caller: str, w: jax.Array) -> None:
-    """Raise for what is not a square matrix."""
-    if w.ndim != 2 or w.shape[0] != w.shape[1]:
-        raise ShapeError(
-            f"{caller}: w must be a square matrix, got shape {w.shape}; of a gated cell take one "
-            "gate's block of w_hh."
-        )

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rnn_jax.analysis.arguments import matrix
 from rnn_jax.analysis.norms import along, norm, unit
 from rnn_jax.analysis.trajectory import Trajectory, loss_gradients, trajectory
+from rnn_jax.arguments import above_zero
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.errors import ShapeError
 from rnn_jax.training import Loss
 from rnn_jax.unroll import step
 
@@ -32,8 +33,7 @@ def gradient_bound(w_hh: jax.Array, gamma: float = 1.0) -> jax.Array:
     >>> float(rnn.analysis.gradient_bound(jnp.diag(jnp.array([2.0, -3.0])), gamma=0.25))
     0.75
     """
-    if w_hh.ndim != 2:
-        raise ShapeError(f"gradient_bound: w_hh must be a matrix, got shape {w_hh.shape}.")
+    w_hh, gamma = matrix("gradient_bound: w_hh", w_hh), above_zero("gradient_bound: gamma", gamma)
     return gamma * jnp.linalg.norm(w_hh, 2)
 
 

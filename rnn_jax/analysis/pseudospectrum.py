@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rnn_jax.analysis.normality import check_square
-from rnn_jax.errors import ShapeError
+from rnn_jax.analysis.arguments import square, vector
 
 BASIS = 16
 """Vectors between two restarts; most points of a grid need one or two rounds of them."""
@@ -41,12 +40,9 @@ def pseudospectrum(w: jax.Array, real: jax.Array, imaginary: jax.Array) -> jax.A
     >>> [round(value, 3) for value in row]
     [0.0, 0.618]
     """
-    check_square("pseudospectrum", w)
-    if real.ndim != 1 or imaginary.ndim != 1:
-        raise ShapeError(
-            "pseudospectrum: real and imaginary must be vectors, the axes of the grid, got shapes "
-            f"{real.shape} and {imaginary.shape}."
-        )
+    w = square("pseudospectrum: w", w)
+    real = vector("pseudospectrum: real", real)
+    imaginary = vector("pseudospectrum: imaginary", imaginary)
     return _on_grid(w, jnp.asarray(real, w.dtype), jnp.asarray(imaginary, w.dtype))
 
 

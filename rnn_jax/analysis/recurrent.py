@@ -5,7 +5,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rnn_jax.analysis.arguments import matrix
+from rnn_jax.arguments import short
+from rnn_jax.arrays import is_array
 from rnn_jax.cell import Params
+from rnn_jax.errors import StructureError
 
 
 def recurrent_matrices(params: Params) -> dict[str, jax.Array]:
@@ -28,12 +32,17 @@ def recurrent_matrices(params: Params) -> dict[str, jax.Array]:
 
     found = {}
     for path, node in jax.tree_util.tree_flatten_with_path(params, is_leaf=recurrent)[0]:
+        if not recurrent(node) and not is_array(node):
+            raise StructureError(
+                f"recurrent_matrices: params must hold arrays, got {short(node)} at "
+                f"params{jax.tree_util.keystr(path)}; cell.init(key) makes them."
+            )
         if not recurrent(node) or hasattr(node, "w_hr"):
             continue
         name = ".".join(
             filter(None, [jax.tree_util.keystr(path, simple=True, separator="."), "w_hh"])
         )
-        rows, columns = node.w_hh.shape
+        rows, columns = matrix(f"recurrent_matrices: {name}", node.w_hh).shape
         if rows == columns:
             found[name] = jnp.asarray(node.w_hh)
         elif columns % rows == 0:

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from rnn_jax.analysis.trajectory import trajectory
+from rnn_jax.arguments import fraction
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.errors import ArgumentError, StructureError
+from rnn_jax.errors import StructureError
 from rnn_jax.unroll import step
 
 # By what it made: the slope of a nonlinearity over its steepest.
@@ -48,8 +49,7 @@ def saturated_share(
     >>> rnn.analysis.saturated_share(cell, params, jnp.array([[0.0], [1.0], [-1.0]])).tolist()
     [[0.0, 0.5, 0.5]]
     """
-    if not 0 <= slope <= 1:
-        raise ArgumentError(f"saturated_share: slope must lie in [0, 1], got {slope!r}.")
+    slope = fraction("saturated_share: slope", slope)
     xs, batch_shape, path = trajectory("saturated_share", cell, params, xs, carry)
     lead = (xs.shape[0], *batch_shape)
     # With the carries known, all steps are one batch of one step.

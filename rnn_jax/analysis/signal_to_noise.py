@@ -11,6 +11,7 @@ from jax import lax
 from rnn_jax.analysis.norms import norm
 from rnn_jax.analysis.trajectory import loss_gradients, trajectory
 from rnn_jax.analysis.weights_by_lag import everything, weight_gradient_by_lag
+from rnn_jax.arguments import function
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.errors import ArgumentError, ShapeError
 from rnn_jax.training import Loss
@@ -64,6 +65,7 @@ def signal_to_noise_by_lag(
     caller = "signal_to_noise_by_lag"
     xs, batch_shape, path = trajectory(caller, cell, params, xs, carry)
     loss_gradients(caller, loss, path.ys, targets, batch_shape)  # for what it refuses
+    function(f"{caller}: of", of)
     sequences = math.prod(batch_shape)
     if sequences < 2:
         raise ArgumentError(

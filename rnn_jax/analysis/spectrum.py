@@ -11,8 +11,8 @@ from jax import lax
 
 from rnn_jax.analysis.flatten import each_sequence, flat_step, orbit, prepare, pull
 from rnn_jax.analysis.graded import Graded, graded, orthogonalise
+from rnn_jax.arguments import increasing
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.errors import ArgumentError
 
 
 class GradientSpectrum(NamedTuple):
@@ -81,20 +81,7 @@ def check_lags(caller: str, lags: Sequence[int] | None, steps: int) -> np.ndarra
     """The lags as an array, all of them if None."""
     if lags is None:
         return np.arange(1, steps + 1)
-    chosen = np.asarray(lags)
-    if (
-        chosen.ndim != 1
-        or not chosen.size
-        or not np.issubdtype(chosen.dtype, np.integer)
-        or (np.diff(chosen) < 1).any()
-        or chosen[0] < 1
-        or chosen[-1] > steps
-    ):
-        raise ArgumentError(
-            f"{caller}: lags must be increasing integers from 1 to {steps}, the steps of xs; got "
-            f"{lags!r}."
-        )
-    return chosen
+    return increasing(f"{caller}: lags", lags, steps)
 
 
 def tolerances(dtype: Any) -> tuple[float, float]:

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from rnn_jax.analysis.arguments import checked
+from rnn_jax.arguments import function, short
+from rnn_jax.arrays import is_array
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.errors import ShapeError, StructureError
+from rnn_jax.errors import DtypeError, ShapeError, StructureError
 from rnn_jax.training import Loss
 from rnn_jax.unroll import step
 
@@ -47,12 +49,17 @@ def loss_gradients(
     caller: str, loss: Loss, ys: Any, targets: Any, batch_shape: tuple[int, ...]
 ) -> Any:
     """`dL_t/dy_t` of every step and sequence, for a loss of each step that reads its own y."""
+    function(f"{caller}: loss", loss)
     losses, pull = jax.vjp(lambda ys: loss(ys, targets), ys)
     wanted = (ys.shape[0], *batch_shape)
-    if losses.shape != wanted:
+    if not is_array(losses) or losses.shape != wanted:
         raise ShapeError(
-            f"{caller}: loss(ys, targets) must return one number a step and sequence, {wanted}, "
-            f"got shape {losses.shape}; do not take its mean."
+            f"{caller}: loss(ys, targets) must return one number a step and sequence, an array of "
+            f"shape {wanted}, got {short(losses)}; do not take its mean."
+        )
+    if not jnp.issubdtype(losses.dtype, jnp.floating):
+        raise DtypeError(
+            f"{caller}: loss(ys, targets) must be floating to have a gradient, got {losses.dtype}."
         )
     (dys,) = pull(jnp.ones_like(losses))
     return dys

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from rnn_jax.analysis.trajectory import Trajectory, loss_gradients, trajectory
-from rnn_jax.arguments import positive
+from rnn_jax.arguments import function, positive
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.training import Loss
 from rnn_jax.unroll import step
@@ -74,7 +74,8 @@ def weight_gradient_by_lag(
     dys = loss_gradients(caller, loss, path.ys, targets, batch_shape)
     count = xs.shape[0] * math.prod(batch_shape)
     lags = xs.shape[0] if lags is None else lags
-    lags = positive("lags", lags)
+    lags = positive(f"{caller}: lags", lags)
+    function(f"{caller}: of", of)
     start = None if carry is not None else batch_shape
     return _by_lag(cell, params, xs, path, dys / count, min(lags, xs.shape[0]), of, start)
 

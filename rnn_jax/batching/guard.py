@@ -7,8 +7,8 @@ from typing import Any
 
 import jax
 
-from rnn_jax.arguments import positive
-from rnn_jax.errors import ShapeError
+from rnn_jax.arguments import function, positive
+from rnn_jax.errors import ArgumentError, ShapeError
 
 # How many arguments an error names: params of another dtype would fill the screen.
 MOST = 8
@@ -34,8 +34,14 @@ def jit_at_most(f: Callable[..., Any], compilations: int, **options: Any) -> Any
     Traceback (most recent call last):
     rnn_jax.errors.ShapeError: <lambda> would be compiled once more, but 2 are allowed...
     """
-    compilations = positive("compilations", compilations)
-    parameters = inspect.signature(f)
+    compilations = positive("jit_at_most: compilations", compilations)
+    function("jit_at_most: f", f)
+    try:
+        parameters = inspect.signature(f)
+    except ValueError:
+        raise ArgumentError(
+            f"jit_at_most: {f!r} does not tell its arguments; wrap it in a lambda that does."
+        ) from None
     seen: list[dict[str, str]] = []
 
     @functools.wraps(f)

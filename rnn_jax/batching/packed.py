@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rnn_jax.arguments import positive
-from rnn_jax.batching.sequences import check_fits, lay, lengths_of
+from rnn_jax.arguments import generator, optional, positive
+from rnn_jax.batching.sequences import check_fits, lay, looked_at, own_parts
 
 
 class Packed(NamedTuple):
@@ -32,9 +32,12 @@ class Packed(NamedTuple):
         return {"mask": self.mask, "reset": self.reset}
 
     def split(self, ys: Any) -> dict[int, Any]:
-        """Each sequence's own part `(n, ...)` of ys `(T, B, ...)`, by its index."""
-        ys = jax.tree.map(np.asarray, ys)
+        """Each sequence's own part `(n, ...)` of ys `(T, B, ...)`, by its index.
+
+        Raises `ShapeError` for ys without the axes of this batch.
+        """
         indices = np.asarray(self.indices)
+        ys = own_parts("Packed.split", ys, indices.shape)
         steps = np.bincount(indices[indices >= 0])
         parts = {}
         for start, row in np.argwhere(self.reset).tolist():
@@ -66,7 +69,8 @@ def pack(
       rng: Shuffles which of equally long sequences meet, and the order of the rows.
 
     Raises:
-      ArgumentError: There is no sequence, or one is longer than `length`.
+      ArgumentError: There is no sequence, one is longer than `length`, or `rng` is no generator of
+        NumPy's.
       ShapeError, DtypeError, StructureError: The sequences do not go together.
 
     >>> import numpy as np, rnn_jax as rnn
@@ -79,8 +83,10 @@ def pack(
     >>> {index: part.tolist() for index, part in batch.split(10 * batch.xs).items()}
     {1: [50, 50, 50, 50, 50], 3: [30, 30, 30], 0: [20, 20], 2: [10]}
     """
-    lengths = lengths_of("pack", sequences)
-    length, batch_size = positive("length", length), positive("batch_size", batch_size)
+    sequences, lengths = looked_at("pack", sequences)
+    length = positive("pack: length", length)
+    batch_size = positive("pack: batch_size", batch_size)
+    rng = optional(generator)("pack: rng", rng)
     longest = int(lengths.max())
     advice = f"take length={longest}, or cut them: sequence[:{length}], sequence[{length}:]"
     check_fits("pack", lengths, length, advice)

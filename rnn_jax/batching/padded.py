@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rnn_jax.arguments import positive
-from rnn_jax.batching.sequences import check_fits, lay, lengths_of
-from rnn_jax.errors import ArgumentError
+from rnn_jax.arguments import generator, increasing, integer, integers, optional, positive
+from rnn_jax.batching.sequences import check_fits, lay, looked_at, own_parts
 
 
 class Padded(NamedTuple):
@@ -33,8 +32,12 @@ class Padded(NamedTuple):
         return {"lengths": self.lengths}
 
     def split(self, ys: Any) -> dict[int, Any]:
-        """Each sequence's own part `(n, ...)` of ys `(T, B, ...)`, by its index."""
-        ys = jax.tree.map(np.asarray, ys)
+        """Each sequence's own part `(n, ...)` of ys `(T, B, ...)`, by its index.
+
+        Raises `ShapeError` for ys without the axes of this batch.
+        """
+        steps = len(jax.tree.leaves(self.xs)[0])
+        ys = own_parts("Padded.split", ys, (steps, len(self.indices)))
         rows = zip(self.indices.tolist(), self.lengths.tolist(), strict=True)
         return {
             index: jax.tree.map(lambda y, row=row, n=n: y[:n, row], ys)
@@ -59,8 +62,8 @@ def pad(sequences: Sequence[Any], length: int | None = None) -> Padded:
     >>> batch.xs.tolist(), batch.lengths.tolist()
     ([[1, 4], [2, 0], [3, 0]], [3, 1])
     """
-    lengths = lengths_of("pad", sequences)
-    length = int(lengths.max()) if length is None else positive("length", length)
+    sequences, lengths = looked_at("pad", sequences)
+    length = int(lengths.max()) if length is None else positive("pad: length", length)
     check_fits("pad", lengths, length, "cut them, or leave out length")
     return _batch(sequences, lengths, range(len(sequences)), length, len(sequences))
 
@@ -87,8 +90,8 @@ def bucket(
         sequences keep their order and buckets come from the shortest.
 
     Raises:
-      ArgumentError: There is no sequence, one is longer than the last bucket, or the buckets are
-        not increasing positive integers.
+      ArgumentError: There is no sequence, one is longer than the last bucket, the buckets are
+        not increasing positive integers, or `rng` is no generator of NumPy's.
       ShapeError, DtypeError, StructureError: The sequences do not go together.
 
     >>> import numpy as np, rnn_jax as rnn
@@ -99,14 +102,15 @@ def bucket(
     (3, 2) [2 0] [ 3 -1]
     (9, 2) [9 8] [1 4]
     """
-    lengths = lengths_of("bucket", sequences)
-    batch_size = positive("batch_size", batch_size)
-    ends = np.asarray(
-        boundaries(lengths, buckets, batch_size) if isinstance(buckets, int) else buckets
-    )
-    integers = ends.ndim == 1 and ends.size and np.issubdtype(ends.dtype, np.integer)
-    if not integers or (np.diff(ends, prepend=0) < 1).any():
-        raise ArgumentError(f"buckets must be increasing positive integers, got {buckets!r}.")
+    sequences, lengths = looked_at("bucket", sequences)
+    batch_size = positive("bucket: batch_size", batch_size)
+    rng = optional(generator)("bucket: rng", rng)
+    many = integer(buckets)
+    if many is None:
+        ends = increasing("bucket: buckets", buckets)
+    else:
+        many = positive("bucket: buckets", many)
+        ends = np.array(boundaries(lengths, many, batch_size))
     check_fits("bucket", lengths, int(ends[-1]), "cut them, or add a bucket that holds them")
     order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
     homes = np.searchsorted(ends, lengths[order])
@@ -130,13 +134,16 @@ def boundaries(lengths: Sequence[int] | np.ndarray, buckets: int, batch_size: in
     best place where the bucket below ends.
 
     Raises:
-      ArgumentError: `buckets` or `batch_size` is not a positive integer.
+      ArgumentError: `buckets` or `batch_size` is not a positive integer, or a length no integer of
+        0 or more.
 
     >>> import rnn_jax as rnn
     >>> rnn.batching.boundaries([3, 3, 4, 9, 10, 30], buckets=3, batch_size=1)
     [4, 10, 30]
     """
-    buckets, batch_size = positive("buckets", buckets), positive("batch_size", batch_size)
+    buckets = positive("boundaries: buckets", buckets)
+    batch_size = positive("boundaries: batch_size", batch_size)
+    lengths = integers("boundaries: lengths", lengths)
     # A bucket of no steps would be a program for nothing.
     ends, counts = np.unique(np.maximum(lengths, 1), return_counts=True)
     below = np.concatenate([[0], np.cumsum(counts)])

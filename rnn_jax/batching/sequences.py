@@ -1,28 +1,40 @@
 """Sequences as they come: how long each is, and how they are laid into a batch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import jax
 import numpy as np
 
+from rnn_jax.arguments import short
+from rnn_jax.arrays import is_array, taken
 from rnn_jax.errors import ArgumentError, DtypeError, ShapeError, StructureError
 
 
-def lengths_of(caller: str, sequences: Sequence[Any]) -> np.ndarray:
-    """How many steps each sequence has, `(N,)`; raises where they do not go together."""
+def looked_at(caller: str, sequences: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
+    """The sequences, of arrays, and how many steps each has; raises where they are no batch."""
+    if not hasattr(sequences, "__len__") or isinstance(sequences, str | bytes | Mapping | Set):
+        raise StructureError(
+            f"{caller}: sequences must be a list of arrays, got {short(sequences)}"
+            + ("; list(...) makes one of a generator." if isinstance(sequences, Iterator) else ".")
+        )
     if not len(sequences):
         raise ArgumentError(f"{caller}: there are no sequences, so a batch of them has no shape.")
+    found: list[Any] = []
     lengths: list[int] = []
     first: Any = None
     for index, sequence in enumerate(sequences):
         leaves, structure = jax.tree.flatten(sequence)
         where = f"{caller}: sequences[{index}]"
-        if not leaves or not all(hasattr(leaf, "shape") for leaf in leaves):
+        leaves = [taken(where, leaf) for leaf in leaves]
+        if not leaves or not all(map(is_array, leaves)):
             raise StructureError(
                 f"{where} must be an array of its steps, or a tuple of such, got "
-                f"{type(sequence).__name__} {_short(sequence)}; np.asarray makes one."
+                f"{short(sequence)}; np.asarray makes one."
             )
+        for leaf in leaves:
+            if not isinstance(leaf.dtype, np.dtype) or leaf.dtype.kind in "OSU":
+                raise DtypeError(f"{where} must be of numbers, got {short(leaf)}.")
         if not all(leaf.shape for leaf in leaves):
             raise ShapeError(f"{where} has an array without axes; axis 0 is time.")
         steps = {leaf.shape[0] for leaf in leaves}
@@ -42,7 +54,20 @@ def lengths_of(caller: str, sequences: Sequence[Any]) -> np.ndarray:
                 f"{where} has another {name} than sequences[0]: {kind[part]}, expected "
                 f"{first[part]}."
             )
-    return np.array(lengths)
+        found.append(jax.tree.unflatten(structure, leaves))
+    return found, np.array(lengths)
+
+
+def own_parts(caller: str, ys: Any, lead: tuple[int, ...]) -> Any:
+    """What `split` takes apart, as arrays of NumPy; raises where they lack the batch's axes."""
+    ys = jax.tree.map(lambda y: np.asarray(taken(f"{caller}: ys", y)), ys)
+    for y in jax.tree.leaves(ys):
+        if y.shape[:2] != lead:
+            raise ShapeError(
+                f"{caller}: ys must have the axes of steps and rows, {lead}, in front, got shape "
+                f"{y.shape}."
+            )
+    return ys
 
 
 def check_fits(caller: str, lengths: np.ndarray, length: int, advice: str) -> None:
@@ -66,8 +91,3 @@ def lay(
         for out, leaf in zip(batch, jax.tree.leaves(sequences[index]), strict=True):
             out[start : start + len(leaf), row] = leaf
     return jax.tree.unflatten(structure, batch)
-
-
-def _short(sequence: Any) -> str:
-    text = repr(sequence)
-    return text if len(text) <= 40 else f"{text[:37]}..."

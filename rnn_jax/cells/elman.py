@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import function, settle
+from rnn_jax.arguments import function, pointwise, settle
 from rnn_jax.cell import SizedCell
-from rnn_jax.gates import Initializer, glorot, matmul, orthogonal, zeros
+from rnn_jax.gates import Initializer, drawn, glorot, matmul, orthogonal, zeros
 
 
 class ElmanParams(NamedTuple):
@@ -46,9 +46,9 @@ class ActivatedCell(SizedCell):
     """Draws `b_h`."""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that make no network, and what is no function."""
+        """Refuse sizes that make no network, and what is no activation or no function."""
         super().__post_init__()
-        settle(self, activation=function, input_init=function)
+        settle(self, activation=pointwise(self.hidden_size), input_init=function)
         settle(self, recurrent_init=function, bias_init=function)
 
     @final
@@ -57,9 +57,9 @@ class ActivatedCell(SizedCell):
         k_xh, k_hh, k_h = jax.random.split(key, 3)
         hidden = self.hidden_size
         return ElmanParams(
-            w_xh=self.input_init(k_xh, (self.input_size, hidden), dtype),
-            w_hh=self.recurrent_init(k_hh, (hidden, hidden), dtype),
-            b_h=self.bias_init(k_h, (hidden,), dtype),
+            w_xh=drawn(self, "input_init", k_xh, (self.input_size, hidden), dtype),
+            w_hh=drawn(self, "recurrent_init", k_hh, (hidden, hidden), dtype),
+            b_h=drawn(self, "bias_init", k_h, (hidden,), dtype),
         )
 
     def initial_carry(self, params: Any, batch_shape: tuple[int, ...] = ()) -> ElmanCarry:
@@ -101,7 +101,8 @@ class Elman(ActivatedCell):
     >>> carry.h.shape, hs.shape
     ((2, 5), (7, 2, 5))
 
-    Raises `ArgumentError` for a size that is not a positive integer.
+    Raises `ArgumentError` for a size that is not a positive integer, and an activation that is not
+    pointwise or not JAX's.
     """
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> ElmanParams:

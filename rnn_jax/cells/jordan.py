@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import function, positive, settle
+from rnn_jax.arguments import function, pointwise, positive, settle
 from rnn_jax.cell import SizedCell
-from rnn_jax.gates import Initializer, glorot, matmul, orthogonal, zeros
+from rnn_jax.gates import Initializer, drawn, glorot, matmul, orthogonal, zeros
 
 
 class JordanParams(NamedTuple):
@@ -52,7 +52,8 @@ class Jordan(SizedCell):
     >>> carry.y.shape, ys.shape
     ((2,), (7, 2))
 
-    Raises `ArgumentError` for a size that is not a positive integer.
+    Raises `ArgumentError` for a size that is not a positive integer, and an activation that is not
+    pointwise or not JAX's.
     """
 
     output_size: int
@@ -71,7 +72,8 @@ class Jordan(SizedCell):
     def __post_init__(self) -> None:
         """Refuse sizes that make no network."""
         super().__post_init__()
-        settle(self, output_size=positive, activation=function, output_activation=function)
+        settle(self, output_size=positive, activation=pointwise(self.hidden_size))
+        settle(self, output_activation=pointwise(self.output_size))
         settle(self, input_init=function, recurrent_init=function, bias_init=function)
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> JordanParams:
@@ -79,11 +81,11 @@ class Jordan(SizedCell):
         k_xh, k_yh, k_h, k_hy, k_y = jax.random.split(key, 5)
         inputs, hidden, outputs = self.input_size, self.hidden_size, self.output_size
         return JordanParams(
-            w_xh=self.input_init(k_xh, (inputs, hidden), dtype),
-            w_yh=self.recurrent_init(k_yh, (outputs, hidden), dtype),
-            b_h=self.bias_init(k_h, (hidden,), dtype),
-            w_hy=self.input_init(k_hy, (hidden, outputs), dtype),
-            b_y=self.bias_init(k_y, (outputs,), dtype),
+            w_xh=drawn(self, "input_init", k_xh, (inputs, hidden), dtype),
+            w_yh=drawn(self, "recurrent_init", k_yh, (outputs, hidden), dtype),
+            b_h=drawn(self, "bias_init", k_h, (hidden,), dtype),
+            w_hy=drawn(self, "input_init", k_hy, (hidden, outputs), dtype),
+            b_y=drawn(self, "bias_init", k_y, (outputs,), dtype),
         )
 
     def initial_carry(self, params: JordanParams, batch_shape: tuple[int, ...] = ()) -> JordanCarry:

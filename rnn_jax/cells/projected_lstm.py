@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from rnn_jax.arguments import positive, settle
 from rnn_jax.cell import SizedCell
 from rnn_jax.cells.lstm import gate_biases, remember, show
-from rnn_jax.gates import GatedCell, matmul, split
+from rnn_jax.gates import GatedCell, drawn, matmul, split
 from rnn_jax.memory_bias import ForgetBias, MemoryBias
 
 
@@ -82,7 +82,7 @@ class ProjectedLSTM(GatedCell, _Sizes):
         """Draw the weights gate by gate, and the projection as a recurrent weight."""
         w_xh, w_hh = self.weights(key, 4, dtype, feedback=self.projection_size)
         shape = self.hidden_size, self.projection_size
-        w_hr = self.recurrent_init(jax.random.fold_in(key, 3), shape, dtype)
+        w_hr = drawn(self, "recurrent_init", jax.random.fold_in(key, 3), shape, dtype)
         return ProjectedLSTMParams(w_xh, w_hh, gate_biases(self, key, dtype), w_hr)
 
     def initial_carry(

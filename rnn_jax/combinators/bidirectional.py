@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from rnn_jax.arguments import instance, settle, traceable
 from rnn_jax.cell import Carry, Input, Layer, Method, Params
 from rnn_jax.combinators.fit import check_layer, describe, output
-from rnn_jax.errors import ArgumentError
+from rnn_jax.errors import ArgumentError, ShapeError
 from rnn_jax.steps import Steps, flip
+from rnn_jax.trees import form
 
 Merge = Callable[[jax.Array, jax.Array], jax.Array]
 """`(forward (..., F), backward (..., G)) -> (..., features)`."""
@@ -36,7 +38,12 @@ class BidirectionalCarry(NamedTuple):
 
 
 def concatenate(forward: jax.Array, backward: jax.Array) -> jax.Array:
-    """What both emit, side by side: `(..., F + G)`."""
+    """What both emit, side by side: `(..., F + G)`; raises `ShapeError` for unlike leading axes."""
+    if jnp.shape(forward)[:-1] != jnp.shape(backward)[:-1]:
+        raise ShapeError(
+            "concatenate: forward and backward must have the same leading axes, got shapes "
+            f"{jnp.shape(forward)} and {jnp.shape(backward)}."
+        )
     return jnp.concatenate([forward, backward], axis=-1)
 
 
@@ -53,6 +60,11 @@ class Bidirectional(Layer):
     """Runs from the last step to the first."""
     merge: Merge = concatenate
     """How the two meet, at each step."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no layer, and no function."""
+        a_layer = instance(Layer)
+        settle(self, forward=a_layer, backward=a_layer, merge=traceable)
 
     @property
     def input(self) -> Input:
@@ -120,11 +132,21 @@ def bidirectional(forward: Layer, backward: Layer, merge: Merge = concatenate) -
             f"backward, {backward!r}, reads {describe(backward.input)}."
         )
     emitted = output(forward), output(backward)
+    traceable("bidirectional: merge", merge)
+    # With two axes in front, time and batch, which it has to leave alone.
+    lead = (2, 3)
+    ends = (jax.ShapeDtypeStruct((*lead, *what.shape), what.kind) for what in emitted)
     try:
-        jax.eval_shape(merge, *(jax.ShapeDtypeStruct(*what) for what in emitted))
+        merged = jax.eval_shape(merge, *ends)
     except (TypeError, ValueError) as error:
         raise ArgumentError(
             f"bidirectional: merge, {merge!r}, cannot take what forward and backward emit, "
             f"{describe(emitted[0])} and {describe(emitted[1])}: {error}."
-        ) from None
+        ) from error
+    if getattr(merged, "shape", ())[:-1] != lead:
+        raise ArgumentError(
+            f"bidirectional: merge, {merge!r}, must make one array (*lead, features) of two, "
+            f"whatever their leading axes; of {lead} it makes {form(merged)}"
+            f"{getattr(merged, 'shape', '')}."
+        )
     return Bidirectional(forward, backward, merge)

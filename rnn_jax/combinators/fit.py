@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rnn_jax.arguments import short
 from rnn_jax.cell import Input, Layer
 from rnn_jax.errors import ArgumentError
 from rnn_jax.methods.scan import Scan
@@ -16,7 +17,7 @@ from rnn_jax.steps import Steps
 def check_layer(place: str, layer: Any, kind: type = Layer) -> None:
     """Raise `ArgumentError` for what is not a layer, or not one of the `kind` asked for."""
     if not isinstance(layer, kind):
-        raise ArgumentError(f"{place} is {layer!r}, which is not a rnn_jax.{kind.__name__}.")
+        raise ArgumentError(f"{place} is {short(layer)}, which is not a rnn_jax.{kind.__name__}.")
 
 
 @functools.lru_cache(maxsize=256)

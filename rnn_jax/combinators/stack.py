@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from rnn_jax.arguments import instance, settle
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params
 from rnn_jax.combinators.fit import check_layer, describe, fits, output
 from rnn_jax.errors import ArgumentError
@@ -24,6 +25,14 @@ class LayerStack(Layer):
 
     layers: tuple[Any, ...]
     """From the input up."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no tuple of layers."""
+        settle(self, layers=instance(tuple, " of layers"))
+        if not self.layers:
+            raise ArgumentError(f"{type(self).__name__}: layers must have at least one layer.")
+        for index, layer in enumerate(self.layers):
+            check_layer(f"{type(self).__name__}: layers[{index}]", layer)
 
     @property
     def input(self) -> Input:

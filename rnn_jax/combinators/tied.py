@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 
 from rnn_jax.cell import Carry, Cell, Method, Params
 from rnn_jax.combinators.fit import check_layer, describe, output
-from rnn_jax.combinators.stack import stack
+from rnn_jax.combinators.stack import Stack, stack
 from rnn_jax.errors import ArgumentError
 from rnn_jax.layers.embedding import Embedding, EmbeddingParams
 from rnn_jax.steps import Steps
@@ -28,6 +28,8 @@ class TiedParams(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class Tied(WrappedCell):
     """An embedding, a body, and the embedding once more. Made by `tied`."""
+
+    inside = Stack
 
     @property
     def vocabulary_size(self) -> int:

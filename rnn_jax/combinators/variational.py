@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.arguments import rate
+from rnn_jax.arguments import rate, settle
 from rnn_jax.cell import Carry, Layer, Params, SplitCell
 from rnn_jax.combinators.fit import check_layer
 from rnn_jax.errors import ArgumentError
@@ -28,6 +28,11 @@ class Variational(WrappedSplitCell):
     """The probability that an input unit is dropped."""
     state: float
     """The probability that a unit of the recurrent state is dropped."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no cell that splits, and no rate."""
+        super().__post_init__()
+        settle(self, inputs=rate, state=rate)
 
     def deterministic(self) -> Layer:
         """The cell inside."""

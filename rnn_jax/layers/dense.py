@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 
 from rnn_jax.arguments import function, positive, settle
 from rnn_jax.cell import Input
-from rnn_jax.gates import Initializer, glorot, matmul, zeros
+from rnn_jax.gates import Initializer, drawn, glorot, matmul, zeros
 from rnn_jax.layers.memoryless import Memoryless
 
 
@@ -59,8 +59,8 @@ class Dense(Memoryless):
         """Draw the matrix and the bias."""
         k_w, k_b = jax.random.split(key)
         return DenseParams(
-            w=self.weight_init(k_w, (self.input_size, self.features), dtype),
-            b=self.bias_init(k_b, (self.features,), dtype),
+            w=drawn(self, "weight_init", k_w, (self.input_size, self.features), dtype),
+            b=drawn(self, "bias_init", k_b, (self.features,), dtype),
         )
 
     def project(self, params: DenseParams, xs: jax.Array) -> jax.Array:

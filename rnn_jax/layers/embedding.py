@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 
 from rnn_jax.arguments import finite, function, positive, settle
 from rnn_jax.cell import Input
-from rnn_jax.gates import Initializer
+from rnn_jax.gates import Initializer, drawn
 from rnn_jax.layers.memoryless import Memoryless
 from rnn_jax.sharding import rows_of
 
@@ -64,7 +64,8 @@ class Embedding(Memoryless):
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> EmbeddingParams:
         """Draw the table."""
-        return EmbeddingParams(self.weight_init(key, (self.vocabulary_size, self.features), dtype))
+        shape = self.vocabulary_size, self.features
+        return EmbeddingParams(drawn(self, "weight_init", key, shape, dtype))
 
     def project(self, params: EmbeddingParams, xs: jax.Array) -> jax.Array:
         """Look up."""

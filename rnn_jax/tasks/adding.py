@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import positive
-from rnn_jax.errors import ArgumentError
+from rnn_jax.arguments import at_least
+from rnn_jax.tasks.settings import settings
+
+MARKED = at_least(2, ", for two steps are marked")
 
 
 class Adding(NamedTuple):
@@ -37,18 +39,15 @@ def adding(key: jax.Array, length: int, batch: int, *, dtype: DTypeLike = jnp.fl
     experiment 4; in this form, Arjovsky, Shah & Bengio, Unitary evolution recurrent neural
     networks, ICML 2016, which also gives the 0.167.
 
-    Raises `ArgumentError` for a length below 2, and a batch that is not a positive integer.
+    Raises `ArgumentError` for a length below 2, and a batch that is not a positive integer,
+    and `StructureError` for what is not one key.
 
     >>> import jax, rnn_jax as rnn
     >>> task = rnn.tasks.adding(jax.random.key(0), length=50, batch=4)
     >>> task.xs.shape, task.xs[..., 1].sum(0).tolist(), round(task.chance, 3)
     ((50, 4, 2), [2.0, 2.0, 2.0, 2.0], 0.167)
     """
-    length, batch = positive("length", length), positive("batch", batch)
-    if length < 2:
-        raise ArgumentError(
-            f"adding: two steps are marked, so length must be 2 or more, got {length}."
-        )
+    key, length, batch, dtype = settings("adding", key, length, batch, dtype, MARKED)
     k_numbers, k_first, k_second = jax.random.split(key, 3)
     numbers = jax.random.uniform(k_numbers, (length, batch), dtype)
     first = jax.random.randint(k_first, (batch,), 0, length // 2, jnp.int32)

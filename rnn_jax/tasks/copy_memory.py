@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import positive
+from rnn_jax.tasks.settings import settings
 
 SYMBOLS, COPIED = 8, 10
 BLANK, GO = SYMBOLS, SYMBOLS + 1
@@ -43,14 +43,15 @@ def copy_memory(
     Computation 9, 1997 (the idea); in this form, Arjovsky, Shah & Bengio, Unitary evolution
     recurrent neural networks, ICML 2016, section 5.1.
 
-    Raises `ArgumentError` for a length or a batch that is not a positive integer.
+    Raises `ArgumentError` for a length or a batch that is not a positive integer,
+    and `StructureError` for what is not one key.
 
     >>> import jax, rnn_jax as rnn
     >>> task = rnn.tasks.copy_memory(jax.random.key(0), length=100, batch=4)
     >>> task.xs.shape, task.targets.shape, round(task.chance, 4)
     ((120, 4, 10), (120, 4), 0.1733)
     """
-    length, batch = positive("length", length), positive("batch", batch)
+    key, length, batch, dtype = settings("copy_memory", key, length, batch, dtype)
     symbols = jax.random.randint(key, (COPIED, batch), 0, SYMBOLS, jnp.int32)
     silence = jnp.full((length + COPIED, batch), BLANK, jnp.int32)
     shown = jnp.concatenate([symbols, silence.at[length - 1].set(GO)])

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import positive
-from rnn_jax.errors import ArgumentError
+from rnn_jax.arguments import at_least
+from rnn_jax.tasks.settings import settings
+
+TENTHS = at_least(10, ", for a tenth of the sequence must have a step")
 
 
 class TemporalOrder(NamedTuple):
@@ -44,19 +46,15 @@ def temporal_order(
     (whose text has the second symbol in the fifth tenth).
 
     Raises `ArgumentError` for a length below 10, where a tenth has no step, and a batch that is
-    not a positive integer.
+    not a positive integer,
+    and `StructureError` for what is not one key.
 
     >>> import jax, rnn_jax as rnn
     >>> task = rnn.tasks.temporal_order(jax.random.key(0), length=50, batch=4)
     >>> task.xs.shape, task.xs[..., :2].sum((0, 2)).tolist(), round(task.chance, 3)
     ((50, 4, 6), [2.0, 2.0, 2.0, 2.0], 1.386)
     """
-    length, batch = positive("length", length), positive("batch", batch)
-    if length < 10:
-        raise ArgumentError(
-            f"temporal_order: a tenth of the sequence must have a step, so length must be 10 or "
-            f"more, got {length}."
-        )
+    key, length, batch, dtype = settings("temporal_order", key, length, batch, dtype, TENTHS)
     k_bits, k_others, k_first, k_second = jax.random.split(key, 4)
     bits = jax.random.randint(k_bits, (2, batch), 0, 2, jnp.int32)
     others = jax.random.randint(k_others, (length, batch), 2, 6, jnp.int32)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from rnn_jax.arguments import instance, short
+from rnn_jax.errors import StructureError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -11,6 +14,11 @@ if TYPE_CHECKING:
 BLUE, VERMILION, GREY = "#0072b2", "#d55e00", "#8a8a8a"
 PALE = "#dddddd"
 SCALE = "viridis"
+
+
+def result(name: str, found: Any, *kinds: type) -> Any:
+    """What a picture is drawn of; raises for what is not the result of its analysis."""
+    return instance(kinds, ", the result of its function in rnn_jax.analysis")(name, found)
 
 
 def canvas(ax: Axes | None) -> Axes:
@@ -27,6 +35,8 @@ def canvas(ax: Axes | None) -> Axes:
                 "the pictures need matplotlib: pip install 'scan-rnn[plot]'"
             ) from error
         ax = pyplot.figure(layout="constrained").add_subplot()
+    if not hasattr(ax, "spines"):
+        raise StructureError(f"ax must be Axes of matplotlib's, or None, got {short(ax)}.")
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax.analysis.curvature import SpectralDensity, smoothed
+from rnn_jax.analysis.curvature import SpectralDensity, a_density, smoothed
 from rnn_jax.analysis.plots.canvas import BLUE, GREY, canvas
+from rnn_jax.arguments import above_zero, optional
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +31,8 @@ def spectral_density(
     >>> found = rnn.analysis.spectral_density(stretch, jnp.zeros(300), jax.random.key(0))
     >>> ax = rnn.analysis.plots.spectral_density(found)
     """
+    a_density("plots.spectral_density: found", found)
+    width = optional(above_zero)("plots.spectral_density: width", width)
     ax = canvas(ax)
     low, high = float(found.nodes.min()), float(found.nodes.max())
     if width is None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnn_jax.analysis.fixed_points import FixedPoints
-from rnn_jax.analysis.plots.canvas import BLUE, GREY, VERMILION, canvas
-from rnn_jax.errors import ArgumentError
+from rnn_jax.analysis.plots.canvas import BLUE, GREY, VERMILION, canvas, result
+from rnn_jax.arrays import reals
+from rnn_jax.errors import ArgumentError, ShapeError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,8 +32,9 @@ def fixed_points(found: FixedPoints, trajectories: Any = None, ax: Axes | None =
     >>> _, hs = rnn.unroll(cell, params, jnp.zeros((30, 20, 1)), starts)
     >>> ax = rnn.analysis.plots.fixed_points(found, hs)
     """
+    found = result("plots.fixed_points: found", found, FixedPoints)
     points = np.asarray(found.points, np.float64)
-    paths = None if trajectories is None else np.asarray(trajectories, np.float64)
+    paths = None if trajectories is None else _paths(trajectories, points.shape[-1])
     cloud = points if paths is None else paths.reshape(-1, paths.shape[-1])
     if not len(cloud):
         raise ArgumentError("plots.fixed_points: there are no points and no trajectories to draw.")
@@ -56,6 +58,14 @@ def fixed_points(found: FixedPoints, trajectories: Any = None, ax: Axes | None =
     if len(points):
         ax.legend(frameon=False)
     return ax
+
+
+def _paths(trajectories: Any, size: int) -> np.ndarray:
+    name = "plots.fixed_points: trajectories"
+    paths = np.asarray(reals(name, trajectories), np.float64)
+    if paths.ndim < 2 or paths.shape[-1] != size:
+        raise ShapeError(f"{name} must have shape (T, *batch, {size}), got {paths.shape}.")
+    return paths
 
 
 def _principal(cloud: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

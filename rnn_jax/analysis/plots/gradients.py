@@ -8,7 +8,7 @@ import numpy as np
 
 from rnn_jax.analysis.by_lag import GradientMap, memory_horizon
 from rnn_jax.analysis.leading import LeadingSpectrum
-from rnn_jax.analysis.plots.canvas import BLUE, GREY, PALE, SCALE, VERMILION, canvas
+from rnn_jax.analysis.plots.canvas import BLUE, GREY, PALE, SCALE, VERMILION, canvas, result
 from rnn_jax.analysis.spectrum import GradientSpectrum
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def gradient_spectrum(found: GradientSpectrum | LeadingSpectrum, ax: Axes | None
     >>> found = rnn.analysis.gradient_spectrum(cell, params, jnp.ones((20, 3)))
     >>> ax = rnn.analysis.plots.gradient_spectrum(found)
     """
+    found = result("plots.gradient_spectrum: found", found, GradientSpectrum, LeadingSpectrum)
     ax = canvas(ax)
     values = np.asarray(found.log_values).reshape(len(found.lags), -1)
     finite = values[np.isfinite(values)]
@@ -83,6 +84,7 @@ def gradient_map(found: GradientMap, ax: Axes | None = None) -> Axes:
     >>> found = rnn.analysis.gradient_map(cell, params, jnp.ones((9, 1)), None, outputs)
     >>> ax = rnn.analysis.plots.gradient_map(found)
     """
+    found = result("plots.gradient_map: found", found, GradientMap)
     ax = canvas(ax)
     norms = np.asarray(found.log_norms)
     image = ax.imshow(
@@ -109,8 +111,9 @@ def gradient_by_lag(found: GradientMap, ax: Axes | None = None, share: float = 0
     >>> found = rnn.analysis.gradient_map(cell, params, jnp.ones((9, 1)), None, outputs)
     >>> ax = rnn.analysis.plots.gradient_by_lag(found)
     """
-    ax = canvas(ax)
+    found = result("plots.gradient_by_lag: found", found, GradientMap)
     horizon = int(memory_horizon(found.by_lag, share))
+    ax = canvas(ax)
     by_lag = np.ma.masked_invalid(np.asarray(found.by_lag))
     ax.plot(np.arange(by_lag.size), by_lag, color=BLUE, linewidth=2)
     if horizon >= 0:

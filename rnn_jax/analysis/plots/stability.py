@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnn_jax.analysis.arguments import matrix, vector
 from rnn_jax.analysis.fixed_points import FixedPoints
 from rnn_jax.analysis.lyapunov import LyapunovSpectrum
 from rnn_jax.analysis.normality import Normality
-from rnn_jax.analysis.plots.canvas import BLUE, GREY, SCALE, VERMILION, canvas, plane
+from rnn_jax.analysis.plots.canvas import BLUE, GREY, SCALE, VERMILION, canvas, plane, result
+from rnn_jax.arrays import array
+from rnn_jax.errors import ShapeError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +28,7 @@ def lyapunov_convergence(found: LyapunovSpectrum, ax: Axes | None = None) -> Axe
     >>> found = rnn.analysis.lyapunov_spectrum(cell, params, xs)
     >>> ax = rnn.analysis.plots.lyapunov_convergence(found)
     """
+    found = result("plots.lyapunov_convergence: found", found, LyapunovSpectrum)
     ax = canvas(ax)
     from matplotlib import colormaps
 
@@ -66,6 +70,7 @@ def eigenvalues(found: Normality | FixedPoints, ax: Axes | None = None) -> Axes:
     >>> w = jax.random.normal(jax.random.key(0), (64, 64)) / 8
     >>> ax = rnn.analysis.plots.eigenvalues(rnn.analysis.normality(w))
     """
+    found = result("plots.eigenvalues: found", found, Normality, FixedPoints)
     ax = canvas(ax)
     plane(ax)
     _points(ax, found.eigenvalues, BLUE)
@@ -91,10 +96,19 @@ def pseudospectrum(
     >>> values = rnn.analysis.normality(w).eigenvalues
     >>> ax = rnn.analysis.plots.pseudospectrum(smallest, axis, axis, values)
     """
+    caller = "plots.pseudospectrum"
+    real, imaginary = vector(f"{caller}: real", real), vector(f"{caller}: imaginary", imaginary)
+    values = np.asarray(matrix(f"{caller}: smallest", smallest))
+    if values.shape != (imaginary.size, real.size):
+        raise ShapeError(
+            f"{caller}: smallest must have shape (Y, X) = {(imaginary.size, real.size)}, that of "
+            f"the grid, got {values.shape}."
+        )
+    if eigenvalues is not None:
+        eigenvalues = array(f"{caller}: eigenvalues", eigenvalues)
     ax = canvas(ax)
     plane(ax)
     # A zero is an eigenvalue hit by the grid, and drawn as that.
-    values = np.asarray(smallest)
     exponents = np.log10(np.where(values > 0, values, np.nan))
     # The smallest lie around single points of the grid, where a contour would show its corners.
     bottom, top = np.nanquantile(exponents, [0.02, 1])

@@ -1,0 +1,106 @@
+"""What counts as an array, and as a key: what a user hands over, as JAX works with it."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rnn_jax import integers
+from rnn_jax.arguments import Name, Of, short
+from rnn_jax.errors import DtypeError, StructureError
+
+
+def is_array(value: Any) -> bool:
+    """Whether it has the numbers, shape and dtype of an array of JAX or NumPy."""
+    return isinstance(value, jax.Array | np.ndarray | np.generic)
+
+
+def taken(name: Name, value: Any) -> Any:
+    """An array that is none of JAX's or NumPy's as one; anything else as it is.
+
+    A masked array is the plain one that it is if nothing in it is masked.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise StructureError(
+                f"{name} is a masked array with masked entries, which JAX does not know; fill them "
+                "with numbers, .filled(0), and say by lengths= or mask= which steps there are."
+            )
+        return value.data
+    if is_array(value) or isinstance(value, int | float | complex | str | type):
+        return value
+    if hasattr(value, "__jax_array__"):
+        return value.__jax_array__()
+    if not hasattr(value, "__array__") and not hasattr(value, "__dlpack__"):
+        return value
+    try:
+        return np.asarray(value) if hasattr(value, "__array__") else jnp.from_dlpack(value)
+    except Exception as error:  # whatever the other library raises
+        try:  # what NumPy cannot hold, such as bfloat16 and what is on an accelerator
+            return jnp.from_dlpack(value)
+        except Exception:
+            raise StructureError(
+                f"{name}, a {type(value).__name__}, cannot be read as an array: {error}."
+            ) from error
+
+
+def taken_tree(owner: Any, name: str, tree: Any) -> Any:
+    """The same for every leaf of a pytree, such as params; `owner` is who asks."""
+    if all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(tree)):
+        return tree
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: taken(Of(owner, f"{name}{jax.tree_util.keystr(path)}"), leaf), tree
+    )
+
+
+def array(name: Name, value: Any) -> jax.Array:
+    """The rule of an array of numbers; a number and a list of numbers are welcome too."""
+    value = taken(name, value)
+    if not is_array(value):
+        nested = isinstance(value, list | tuple) and not hasattr(value, "_fields")
+        if not nested and not isinstance(value, int | float | complex):
+            raise StructureError(f"{name} must be an array of numbers, got {short(value)}.")
+        try:
+            value = integers.as_jax(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise StructureError(
+                f"{name} must be an array of numbers, and {short(value)} makes none: {error}."
+            ) from None
+    if not jnp.issubdtype(value.dtype, np.number) and not jnp.issubdtype(value.dtype, np.bool):
+        raise DtypeError(f"{name} must be an array of numbers, got {short(value)}.")
+    return integers.as_jax(value)
+
+
+def reals(name: Name, value: Any) -> jax.Array:
+    """The rule of an array of floating numbers; integers become such."""
+    found = array(name, value)
+    if jnp.issubdtype(found.dtype, jnp.complexfloating):
+        raise DtypeError(f"{name} must be real, got {short(found)}.")
+    return found if jnp.issubdtype(found.dtype, jnp.floating) else found.astype(float)
+
+
+def key(name: Name, value: Any) -> jax.Array:
+    """The rule of one key of `jax.random`, typed or raw, of whatever implementation is in use."""
+    if is_array(value) and _is_key(value.shape, value.dtype):
+        return value
+    several = is_array(value) and _is_key(value.shape[1:], value.dtype)
+    advice = "take one of them, keys[0]" if several else "jax.random.split makes several of one"
+    raise StructureError(
+        f"{name} must be one key, made by jax.random.key(seed), got {short(value)}; {advice}."
+    )
+
+
+def _is_key(shape: tuple[int, ...], dtype: Any) -> bool:
+    if jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        return shape == ()
+    in_use = jax.config.jax_default_prng_impl  # type: ignore[attr-defined]
+    return dtype == np.uint32 and shape == _raw_shape(in_use)
+
+
+@functools.lru_cache
+def _raw_shape(implementation: str) -> tuple[int, ...]:
+    """Of a raw key, which JAX takes for one of the implementation in use."""
+    raw = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0, impl=implementation)))
+    return raw.shape

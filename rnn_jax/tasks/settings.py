@@ -1,0 +1,20 @@
+"""What every task is given, looked at before anything is drawn."""
+
+from typing import Any
+
+import jax
+
+from rnn_jax.arguments import Rule, floating, positive
+from rnn_jax.arrays import key as one_key
+
+
+def settings(
+    caller: str, key: Any, length: Any, batch: Any, dtype: Any, long_enough: Rule = positive
+) -> tuple[jax.Array, int, int, Any]:
+    """A key, two numbers and a dtype; raises a sentence for what is none."""
+    return (
+        one_key(f"{caller}: key", key),
+        long_enough(f"{caller}: length", length),
+        positive(f"{caller}: batch", batch),
+        floating(f"{caller}: dtype", dtype),
+    )

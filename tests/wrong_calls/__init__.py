@@ -1,0 +1,20 @@
+"""Calls that are wrong, by area: `"name: what is wrong" -> (call, error, what the message says)`.
+
+The name is that of a public function or class, without `rnn_jax.`; of each that can be called
+wrongly there is a row.
+"""
+
+from tests.wrong_calls import (
+    analysis,
+    batching,
+    combinators,
+    layers,
+    numbers,
+    pictures,
+    running,
+    training,
+)
+
+TABLES = (analysis, batching, combinators, layers, numbers, pictures, running, training)
+WRONG_CALLS = {name: row for table in TABLES for name, row in table.ROWS.items()}
+assert len(WRONG_CALLS) == sum(len(table.ROWS) for table in TABLES), "two rows of one name"
