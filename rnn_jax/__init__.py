@@ -41,6 +41,7 @@ from rnn_jax.combinators.wide_carry import WideCarry, wide_carry
 from rnn_jax.combinators.zoneout import Leaky, Zoneout, leaky, zoneout
 from rnn_jax.errors import ArgumentError, DtypeError, RNNError, ShapeError, StructureError
 from rnn_jax.export import ExportedCell, export
+from rnn_jax.initializers import Normal
 from rnn_jax.layers.dense import Dense, DenseParams
 from rnn_jax.layers.dropout import Dropout, VariationalDropout
 from rnn_jax.layers.embedding import Embedding, EmbeddingParams
@@ -107,6 +108,7 @@ __all__ = [
     "Memoryless",
     "Method",
     "Metrics",
+    "Normal",
     "Params",
     "ProjectedLSTM",
     "ProjectedLSTMCarry",

@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 from rnn_jax.arguments import axes, floating, positive, settle
 from rnn_jax.arrays import key as one_key
 from rnn_jax.errors import StructureError
+from rnn_jax.pickling import reduced
 from rnn_jax.sharding import on_each_part
 from rnn_jax.steps import Steps
 from rnn_jax.trees import difference, form
@@ -80,6 +81,18 @@ class Layer(abc.ABC):
 
         Where no step happens, `xs` holds zeros, and ys must.
         """
+
+    def __reduce__(self) -> Any:
+        """A layer is its settings, in another process as well."""
+        return reduced(self) if dataclasses.is_dataclass(self) else super().__reduce__()
+
+    def __copy__(self) -> "Layer":
+        """A value needs no copy."""
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "Layer":
+        """A value needs no copy."""
+        return self
 
     def deterministic(self) -> "Layer":
         """The layer without its noise, for the same params: what evaluation runs."""

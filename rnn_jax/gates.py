@@ -3,30 +3,19 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import Of, function, settle, short, value_of
-from rnn_jax.arrays import is_array, taken
-from rnn_jax.cell import Layer, SizedCell
+from rnn_jax.arguments import function, settle, short, value_of
+from rnn_jax.cell import SizedCell
 from rnn_jax.errors import ArgumentError
+from rnn_jax.initializers import Initializer, as_asked, drawn, glorot, orthogonal
 from rnn_jax.memory_bias import ForgetBias, MemoryBias
 from rnn_jax.precision import at_least_float32
 from rnn_jax.sharding import rows_apart
-
-Initializer = Callable[..., jax.Array]
-"""`(key, shape, dtype) -> array`, as in `jax.nn.initializers`."""
-
-glorot = jax.nn.initializers.glorot_uniform()
-zeros = jax.nn.initializers.zeros
-
-
-def orthogonal(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> jax.Array:
-    """An initialiser: an orthogonal matrix, of a dtype too narrow for LAPACK as well."""
-    return jax.nn.initializers.orthogonal()(key, shape, at_least_float32(dtype)).astype(dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,28 +73,6 @@ class GatedCell(SizedCell):
 is_memory_bias = value_of(
     "a draw of the biases of the memory's gates", "ForgetBias(1.0) or Chrono(longest=784)"
 )
-
-
-def drawn(
-    layer: Layer, init: str, key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike
-) -> jax.Array:
-    """What the initialiser in the field `init` of a layer draws."""
-    return as_asked(layer, init, getattr(layer, init)(key, shape, dtype), shape, dtype)
-
-
-def as_asked(
-    layer: Layer, init: str, found: Any, shape: tuple[int, ...], dtype: DTypeLike
-) -> jax.Array:
-    """The array that an initialiser made; raises where it is not the one that was asked for."""
-    found = taken(Of(layer, init), found)
-    wanted = jax.dtypes.canonicalize_dtype(dtype)
-    right = is_array(found) and found.shape == shape
-    if right and jax.dtypes.canonicalize_dtype(found.dtype) == wanted:
-        return jnp.asarray(found)
-    raise ArgumentError(
-        f"{layer!r}: {init}(key, shape, dtype) must return an array of the shape and dtype that it "
-        f"is given, {wanted} of shape {shape}, got {short(found)}."
-    )
 
 
 def matmul(x: jax.Array, w: jax.Array) -> jax.Array:

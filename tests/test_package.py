@@ -21,7 +21,7 @@ PACKAGE = ROOT / "rnn_jax"
 RULES = ["errors", "arguments", "integers", "arrays", "trees"]
 BASE = [*RULES, "steps", "sharding", "cell"]
 LOOPS = [*BASE, "wrapper", "marked", "methods"]
-SHARED = ["precision", "memory_bias", "normalization", "gates"]
+SHARED = ["precision", "initializers", "memory_bias", "normalization", "gates"]
 PARTS = ["noise", "cells", "layers", "combinators", "checks", "unroll"]
 CORE = [*LOOPS, *SHARED, *PARTS]
 MAY_IMPORT = {
@@ -32,17 +32,19 @@ MAY_IMPORT = {
     "arrays": ["errors", "arguments", "integers"],
     "trees": [],
     "sharding": [],
-    "cell": [*RULES, "steps", "sharding"],
+    "pickling": [],
+    "cell": [*RULES, "steps", "sharding", "pickling"],
+    "initializers": [*BASE, "precision"],
     "wrapper": BASE,
     "marked": [*BASE, "wrapper"],
     "methods": [*BASE, "wrapper", "marked"],
     "precision": [],
     "memory_bias": ["arguments", "precision"],
     "normalization": ["errors", "arguments", "precision"],
-    "gates": [*BASE, "precision", "memory_bias"],
+    "gates": [*BASE, "precision", "initializers", "memory_bias"],
     "noise": BASE,
     "cells": [*BASE, *SHARED],
-    "layers": [*BASE, "gates", "noise"],
+    "layers": [*BASE, "initializers", "gates", "noise"],
     "combinators": [*LOOPS, "gates", "precision", "noise", "layers"],
     "checks": [*BASE, "noise"],
     "unroll": [*LOOPS, "checks"],

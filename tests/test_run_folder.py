@@ -190,7 +190,7 @@ def test_a_checkpoint_with_any_damaged_file_names_the_last_good_one(capsys, plac
     assert not harmless & {"state", "progress", "_METADATA", "metadata"}
 
 
-@pytest.mark.parametrize("damage", FOLDERS)
+@pytest.mark.parametrize("damage", sorted(FOLDERS))
 def test_checkpoints_that_are_gone_do_not_take_the_metrics_with_them(capsys, place, damage):
     before = (place / "run/metrics.jsonl").read_bytes()
     DAMAGES[damage](place / "run/checkpoints")

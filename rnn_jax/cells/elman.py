@@ -11,7 +11,8 @@ from jax.typing import DTypeLike
 
 from rnn_jax.arguments import function, pointwise, settle
 from rnn_jax.cell import SizedCell
-from rnn_jax.gates import Initializer, drawn, glorot, matmul, orthogonal, zeros
+from rnn_jax.gates import matmul
+from rnn_jax.initializers import Initializer, Normal, drawn, glorot, identity, orthogonal, zeros
 
 
 class ElmanParams(NamedTuple):
@@ -129,12 +130,6 @@ DERIVATIVE_FROM_OUTPUT: dict[Callable[..., jax.Array], Callable[[jax.Array], jax
 }
 
 
-def identity(key: jax.Array, shape: tuple[int, int], dtype: DTypeLike = jnp.float32) -> jax.Array:
-    """An initialiser: the identity matrix."""
-    del key
-    return jnp.eye(shape[0], shape[1], dtype=dtype)
-
-
 def IRNN(input_size: int, hidden_size: int) -> Elman:
     """The Elman network that starts as an integrator: ReLU and identity recurrent weights.
 
@@ -153,10 +148,6 @@ def IRNN(input_size: int, hidden_size: int) -> Elman:
         input_size,
         hidden_size,
         activation=jax.nn.relu,
-        input_init=_small,
+        input_init=Normal(0.001),
         recurrent_init=identity,
     )
-
-
-# One object for all, for cells are compared by their settings.
-_small = jax.nn.initializers.normal(0.001)

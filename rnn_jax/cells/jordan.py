@@ -10,7 +10,8 @@ from jax.typing import DTypeLike
 
 from rnn_jax.arguments import function, pointwise, positive, settle
 from rnn_jax.cell import SizedCell
-from rnn_jax.gates import Initializer, drawn, glorot, matmul, orthogonal, zeros
+from rnn_jax.gates import matmul
+from rnn_jax.initializers import Initializer, drawn, glorot, orthogonal, zeros
 
 
 class JordanParams(NamedTuple):

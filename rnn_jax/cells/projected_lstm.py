@@ -10,7 +10,8 @@ from jax.typing import DTypeLike
 from rnn_jax.arguments import positive, settle
 from rnn_jax.cell import SizedCell
 from rnn_jax.cells.lstm import gate_biases, remember, show
-from rnn_jax.gates import GatedCell, drawn, matmul, split
+from rnn_jax.gates import GatedCell, matmul, split
+from rnn_jax.initializers import drawn
 from rnn_jax.memory_bias import ForgetBias, MemoryBias
 
 

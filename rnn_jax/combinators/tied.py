@@ -74,7 +74,7 @@ def tied(embedding: Embedding, body: Cell) -> Tied:
     the params of a large vocabulary, and a better model of a small text. Shapes: x `(*batch)` of
     an integer dtype, y `(*batch, vocabulary_size)`. Params: those of the embedding and of the
     body, and `vocabulary_size` biases. As w is an output matrix too, draw it small, and read it as
-    if it were not: `Embedding(..., jax.nn.initializers.normal(0.1), scale=10.0)`. Sources: Press &
+    if it were not: `Embedding(..., rnn.Normal(0.1), scale=10.0)`. Sources: Press &
     Wolf, Using the output embedding to improve language models, EACL 2017; Inan, Khosravi & Socher,
     ICLR 2017.
 

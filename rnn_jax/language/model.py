@@ -28,8 +28,6 @@ CELLS: dict[str, Callable[[int, int], rnn.SplitCell]] = {
 }
 SHORTEST = 0.3
 """The time scale in steps of the quickest leaky unit: at first it keeps 4% of its state."""
-# What scores the next token must start small. One object, for layers are compared by settings.
-_small = jax.nn.initializers.normal(0.1)
 
 
 def language_model(config: Config, size: int) -> rnn.Cell:
@@ -39,8 +37,9 @@ def language_model(config: Config, size: int) -> rnn.Cell:
     """
     body = _body(config)
     if config.tied:
-        # What is read is of unit size then: else an Elman network begins nearly linear.
-        embedding = rnn.Embedding(size, config.embedding, scale=10.0, weight_init=_small)
+        # What scores the next token must start small, but what is read be of unit size: else an
+        # Elman network begins nearly linear.
+        embedding = rnn.Embedding(size, config.embedding, scale=10.0, weight_init=rnn.Normal(0.1))
         return rnn.tied(embedding, rnn.stack(*body))
     return rnn.stack(rnn.Embedding(size, config.embedding), *body, rnn.Dense(config.hidden, size))
 

@@ -9,7 +9,8 @@ from jax.typing import DTypeLike
 
 from rnn_jax.arguments import function, positive, settle
 from rnn_jax.cell import Input
-from rnn_jax.gates import Initializer, drawn, glorot, matmul, zeros
+from rnn_jax.gates import matmul
+from rnn_jax.initializers import Initializer, drawn, glorot, zeros
 from rnn_jax.layers.memoryless import Memoryless
 
 

@@ -9,12 +9,9 @@ from jax.typing import DTypeLike
 
 from rnn_jax.arguments import finite, function, positive, settle
 from rnn_jax.cell import Input
-from rnn_jax.gates import Initializer, drawn
+from rnn_jax.initializers import Initializer, Normal, drawn
 from rnn_jax.layers.memoryless import Memoryless
 from rnn_jax.sharding import rows_of
-
-# One object for all, for layers are compared by their settings.
-standard_normal = jax.nn.initializers.normal(1.0)
 
 
 class EmbeddingParams(NamedTuple):
@@ -47,7 +44,7 @@ class Embedding(Memoryless):
     """How many tokens there are."""
     features: int
     """How long a token's vector is."""
-    weight_init: Initializer = dataclasses.field(default=standard_normal, repr=False)
+    weight_init: Initializer = dataclasses.field(default=Normal(1.0), repr=False)
     """Draws `w`."""
     scale: float = 1.0
     """Of what is read: large where the table is the output's too (`tied`), and so starts small."""

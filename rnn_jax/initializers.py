@@ -1,0 +1,95 @@
+"""What arrays start with: functions `(key, shape, dtype) -> array`, as in `jax.nn.initializers`.
+
+Each is a value that is found under its name or compared by its settings, so that layers made of
+them are equal when they are made again, and can be pickled. A function that
+`jax.nn.initializers.normal(0.1)` makes is neither: it works, but as one object that is kept.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from rnn_jax.arguments import Of, above_zero, settle, short
+from rnn_jax.arrays import is_array, taken
+from rnn_jax.cell import Layer
+from rnn_jax.errors import ArgumentError
+from rnn_jax.precision import at_least_float32
+
+Initializer = Callable[..., jax.Array]
+"""`(key, shape, dtype) -> array`."""
+
+
+def zeros(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """Zeros: for a bias."""
+    del key
+    return jnp.zeros(shape, dtype)
+
+
+def identity(key: jax.Array, shape: tuple[int, int], dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """The identity matrix."""
+    del key
+    return jnp.eye(shape[0], shape[1], dtype=dtype)
+
+
+def glorot(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """Uniform with variance `2 / (rows + columns)`: Glorot & Bengio, AISTATS 2010."""
+    return jax.nn.initializers.glorot_uniform()(key, shape, dtype)
+
+
+def orthogonal(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """An orthogonal matrix, of a dtype too narrow for LAPACK as well: Saxe et al., ICLR 2014."""
+    return jax.nn.initializers.orthogonal()(key, shape, at_least_float32(dtype)).astype(dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Normal:
+    """Numbers of a normal distribution, as a value: `Normal(0.1)`.
+
+    >>> import jax, rnn_jax as rnn
+    >>> layer = rnn.Embedding(1000, 100, rnn.Normal(0.1))
+    >>> round(float(layer.init(jax.random.key(0)).w.std()), 2)
+    0.1
+    >>> layer == rnn.Embedding(1000, 100, rnn.Normal(0.1))
+    True
+
+    Raises `ArgumentError` for a deviation that is not a positive number.
+    """
+
+    deviation: float
+    """The standard deviation."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no deviation."""
+        settle(self, deviation=above_zero)
+
+    def __call__(
+        self, key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
+    ) -> jax.Array:
+        """A draw."""
+        return jax.nn.initializers.normal(self.deviation)(key, shape, dtype)
+
+
+def drawn(
+    layer: Layer, init: str, key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike
+) -> jax.Array:
+    """What the initialiser in the field `init` of a layer draws."""
+    return as_asked(layer, init, getattr(layer, init)(key, shape, dtype), shape, dtype)
+
+
+def as_asked(
+    layer: Layer, init: str, found: Any, shape: tuple[int, ...], dtype: DTypeLike
+) -> jax.Array:
+    """The array that an initialiser made; raises where it is not the one that was asked for."""
+    found = taken(Of(layer, init), found)
+    wanted = jax.dtypes.canonicalize_dtype(dtype)
+    right = is_array(found) and found.shape == shape
+    if right and jax.dtypes.canonicalize_dtype(found.dtype) == wanted:
+        return jnp.asarray(found)
+    raise ArgumentError(
+        f"{layer!r}: {init}(key, shape, dtype) must return an array of the shape and dtype that it "
+        f"is given, {wanted} of shape {shape}, got {short(found)}."
+    )
