@@ -160,7 +160,20 @@ def test_an_activation_may_know_its_units():
     assert (rnn.step(cell, PARAMS, None, XS[0])[1][:, 0] == 0).all()
 
 
-def test_a_token_outside_the_vocabulary_is_nan():
-    layer = rnn.Embedding(3, 2)
-    _, ys = rnn.unroll(layer, layer.init(KEY), jnp.array([0, 2, 3, -1]))
+@pytest.mark.parametrize("x64", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "outside"),
+    [
+        ("int8", [3, -1]),
+        ("uint8", [3, 255]),
+        ("uint32", [3, 2**32 - 1]),
+        ("int64", [2**32 + 1, -(2**32) + 1]),
+        ("uint64", [2**32 + 1, 2**64 - 1]),
+    ],
+)
+def test_a_token_outside_the_vocabulary_is_nan(dtype, outside, x64):
+    with jax.enable_x64(x64):
+        layer = rnn.Embedding(3, 2)
+        params = layer.init(KEY)
+        _, ys = rnn.unroll(layer, params, np.array([0, 2, *outside], dtype))
     assert jnp.isnan(ys).all(axis=1).tolist() == [False, False, True, True]

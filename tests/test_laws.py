@@ -1,5 +1,6 @@
 """The laws that every cell obeys, over every row of the table."""
 
+import copy
 import dataclasses
 import functools
 import pickle
@@ -27,6 +28,7 @@ from tests.cases import (
     plain,
 )
 
+STEPPED_WITH_MARKS = {"elman", "peephole", "embedding", "stack", "tied", "learned-carry"}
 METHODS = [rnn.Scan(unroll=2), rnn.BPTT(chunk=2), rnn.BPTT(chunk=2, store=0)]
 
 
@@ -149,11 +151,17 @@ def test_step_by_step_is_unroll(case):
         return
     params, xs = case.params(), case.xs(5, 2)
     start = carry = case.carry(params, (2,))
+    marks = {}
+    if case.name in STEPPED_WITH_MARKS:
+        marks = {
+            "mask": jnp.array([[1, 1], [1, 0], [0, 1], [1, 1], [1, 1]], bool),
+            "reset": jnp.array([[0, 1], [0, 0], [1, 0], [0, 0], [0, 1]], bool),
+        }
     ys = []
-    for x in xs:
-        carry, y = rnn.step(case.cell, params, carry, x)
+    for t, x in enumerate(xs):
+        carry, y = rnn.step(case.cell, params, carry, x, **at(t, marks))
         ys.append(y)
-    assert_close((carry, jnp.stack(ys)), rnn.unroll(case.cell, params, xs, start), 1e-12)
+    assert_close((carry, jnp.stack(ys)), rnn.unroll(case.cell, params, xs, start, **marks), 1e-12)
 
 
 @every_case
@@ -338,9 +346,14 @@ def test_parameter_count_is_that_of_the_docstring(case):
     assert ravel_pytree(case.params())[0].size == eval(formula, {}, values)
 
 
-def test_params_survive_a_pickle():
-    params = CASES[0].params()
-    assert_close(pickle.loads(pickle.dumps(params)), params, 0)
+@every_case
+def test_layers_and_params_survive_a_pickle_and_a_copy(case):
+    cell, params = case.cell, case.params()
+    sent, arrived = pickle.loads(pickle.dumps((cell, params)))
+    assert sent == cell
+    assert hash(sent) == hash(cell)
+    assert copy.deepcopy(cell) is copy.copy(cell) is cell
+    assert_close(arrived, params, 0)
 
 
 @settings(max_examples=4)

@@ -40,6 +40,7 @@ MODELS = [
 ]
 every_model = pytest.mark.parametrize("case", MODELS, ids=lambda case: case.name)
 KEY = jax.random.key(7)
+RESET = jnp.zeros((5, 2), bool).at[3, 1].set(True)
 
 
 @every_model
@@ -50,14 +51,14 @@ def test_every_method_and_step_draw_the_same_noise(case):
     @jax.jit
     def outcomes(params, xs, key):
         def loss(params, xs, method):
-            out = rnn.unroll(case.cell, params, xs, start, key=key, method=method)
+            out = rnn.unroll(case.cell, params, xs, start, reset=RESET, key=key, method=method)
             flat, _ = ravel_pytree(out)
             return jnp.sum(jnp.sin(flat + jnp.arange(flat.size, dtype=flat.dtype))), out
 
         gradient = jax.value_and_grad(loss, (0, 1), has_aux=True)
         stepped, carry = [], start
         for t, x in enumerate(xs):
-            carry, y = rnn.step(case.cell, params, carry, x, key=key, t=t)
+            carry, y = rnn.step(case.cell, params, carry, x, reset=RESET[t], key=key, t=t)
             stepped.append(y)
         runs = [gradient(params, xs, method) for method in (rnn.Scan(), rnn.BPTT(chunk=2))]
         return runs, (carry, jnp.stack(stepped))

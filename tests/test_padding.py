@@ -277,6 +277,37 @@ def test_an_impossible_length_under_jit_is_nan():
     assert jnp.isnan(carry.h).any(axis=1).tolist() == [False, True, True]
 
 
+@pytest.mark.parametrize("dtype", "uint8 int8 int16 uint16 int32 uint32 int64 uint64".split())
+@pytest.mark.parametrize("x64", [False, True])
+def test_lengths_of_any_integer_dtype_are_those_numbers(dtype, x64):
+    """Of more steps than the dtype has numbers for; and it may have more than JAX has."""
+    cell = rnn.Elman(1, 2)
+    with jax.enable_x64(x64):
+        params, xs = cell.init(jax.random.key(0)), jnp.ones((300, 2, 1), jnp.float32)
+        run = jax.jit(lambda lengths: rnn.unroll(cell, params, xs, lengths=lengths)[1])
+        given = np.array([40, 127], dtype)
+        for ys in (rnn.unroll(cell, params, xs, lengths=given)[1], run(given)):
+            assert (jnp.abs(ys) > 0).any(-1).sum(0).tolist() == [40, 127]
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_a_length_that_jax_would_wrap_is_none(x64):
+    cell = rnn.Elman(1, 2)
+    with jax.enable_x64(x64):
+        params, xs = cell.init(jax.random.key(0)), jnp.ones((9, 2, 1), jnp.float32)
+        with pytest.raises(rnn.ArgumentError, match="a length is from 0 to 9"):
+            rnn.unroll(cell, params, xs, lengths=np.array([3, 2**32 + 3]))
+
+
+def test_lengths_run_where_nan_is_an_error():
+    cell = rnn.Elman(1, 2)
+    params, xs = cell.init(jax.random.key(0)), jnp.ones((9, 2, 1), jnp.float32)
+    with jax.debug_nans(True):
+        _, ys = rnn.unroll(cell, params, xs, lengths=[3, 9])
+        jax.grad(lambda p: rnn.unroll(cell, p, xs, lengths=[3, 9])[1].sum())(params)
+    assert not ys[3:, 0].any()
+
+
 def test_the_final_carry_keeps_no_history():
     """Lengths add nothing that grows with T, and without outputs no carry of BPTT is stored."""
     cell = rnn.LSTM(7, 32)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from rnn_jax import integers
 from rnn_jax.arguments import finite, function, positive, settle
 from rnn_jax.cell import Input
 from rnn_jax.initializers import Initializer, Normal, drawn
@@ -66,7 +67,8 @@ class Embedding(Memoryless):
 
     def project(self, params: EmbeddingParams, xs: jax.Array) -> jax.Array:
         """Look up."""
-        rows = params.w.at[xs]
+        # JAX looks rows up by 32 bits of a number, however many it has.
+        rows = params.w.at[integers.count(xs, self.vocabulary_size - 1)]
         return self.scale * rows.get(
             mode="fill",
             fill_value=jnp.nan,
