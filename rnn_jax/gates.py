@@ -88,6 +88,17 @@ def matmul(x: jax.Array, w: jax.Array) -> jax.Array:
     return (x.reshape(-1, x.shape[-1]) @ w).reshape(*x.shape[:-1], w.shape[-1])
 
 
+def row(b: jax.Array, like: jax.Array) -> jax.Array:
+    """`b` `(features,)` with as many axes as `like`, for here no rank is promoted silently."""
+    return jnp.expand_dims(b, tuple(range(like.ndim - b.ndim)))
+
+
+def affine(x: jax.Array, w: jax.Array, b: jax.Array) -> jax.Array:
+    """`x @ w + b` for b `(G,)`."""
+    y = matmul(x, w)
+    return y + row(b, y)
+
+
 def split(a: jax.Array, gates: int) -> tuple[jax.Array, ...]:
     """The gates of `(..., gates * H)` as arrays of their own, `(..., H)` each.
 

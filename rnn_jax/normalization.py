@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from rnn_jax.arguments import number
 from rnn_jax.errors import ArgumentError
+from rnn_jax.gates import row
 from rnn_jax.precision import at_least_float32
 
 
@@ -25,7 +26,7 @@ def normalize(x: jax.Array, epsilon: float) -> jax.Array:
 
 def layer_norm(x: jax.Array, gain: jax.Array, bias: jax.Array, epsilon: float) -> jax.Array:
     """`gain * normalize(x) + bias`: Ba, Kiros & Hinton, 2016, arXiv:1607.06450, equation 4."""
-    return gain * normalize(x, epsilon) + bias
+    return row(gain, x) * normalize(x, epsilon) + row(bias, x)
 
 
 def positive_epsilon(name: str, value: Any) -> float:

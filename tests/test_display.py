@@ -2,7 +2,6 @@
 
 import fcntl
 import itertools
-import os
 import pty
 import struct
 import termios
@@ -31,8 +30,13 @@ def last_line(monkeypatch, columns):
             for _ in range(10):
                 shown.update(1.25, 0.5)
             shown._bar.refresh()
-            os.set_blocking(ours, False)
-            drawn = seen.read(2**16).decode().split("\r")[-1]
+            # What is written arrives in pieces: a bell is the end of it.
+            terminal.write("\a")
+            terminal.flush()
+            arrived = b""
+            while not arrived.endswith(b"\a"):
+                arrived += seen.read(2**16)
+            drawn = arrived[:-1].decode().split("\r")[-1]
     assert len(drawn) < columns  # the last column would wrap in some terminals
     return drawn
 

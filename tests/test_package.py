@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "methods": [*BASE, "wrapper", "marked"],
     "precision": [],
     "memory_bias": ["arguments", "precision"],
-    "normalization": ["errors", "arguments", "precision"],
+    "normalization": ["errors", "arguments", "precision", "gates"],
     "gates": [*BASE, "precision", "initializers", "memory_bias"],
     "noise": BASE,
     "cells": [*BASE, *SHARED],

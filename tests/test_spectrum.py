@@ -245,5 +245,5 @@ def test_mistakes_are_told():
     for k in (0, 4, 1.0, True):
         with pytest.raises(rnn.ArgumentError, match="k must be an integer from 1 to 3"):
             leading_gradient_spectrum(*arguments, k)
-    with pytest.raises(rnn.ArgumentError, match="oversample must not be negative"):
+    with pytest.raises(rnn.ArgumentError, match="oversample must be an integer of 0 or more"):
         leading_gradient_spectrum(*arguments, 1, oversample=-1)

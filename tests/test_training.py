@@ -10,6 +10,8 @@ import pytest
 import rnn_jax as rnn
 from tests.cases import assert_close
 
+pytestmark = pytest.mark.usefixtures("no_rank_promotion")
+
 WINDOW = 3
 MODEL = rnn.learned_carry(rnn.Elman(2, 2))
 

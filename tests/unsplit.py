@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 import rnn_jax as rnn
+from rnn_jax.gates import affine, row
 
 
 class PeepholeParams(NamedTuple):
@@ -38,14 +39,15 @@ class PeepholeLSTM(rnn.Cell):
         return rnn.LSTM(self.input_size, self.hidden_size).initial_carry(params, batch_shape)
 
     def project(self, params, xs):
-        return xs @ params.w_xh + params.b_h
+        return affine(xs, params.w_xh, params.b_h)
 
     def step(self, params, carry, z):
         i, f, g, o = jnp.split(z + carry.h @ params.w_hh, 4, axis=-1)
-        i = jax.nn.sigmoid(i + params.p_i * carry.c)
-        f = jax.nn.sigmoid(f + params.p_f * carry.c)
+        p_i, p_f, p_o = (row(p, carry.c) for p in (params.p_i, params.p_f, params.p_o))
+        i = jax.nn.sigmoid(i + p_i * carry.c)
+        f = jax.nn.sigmoid(f + p_f * carry.c)
         c = f * carry.c + i * jnp.tanh(g)
-        h = jax.nn.sigmoid(o + params.p_o * c) * jnp.tanh(c)
+        h = jax.nn.sigmoid(o + p_o * c) * jnp.tanh(c)
         return rnn.LSTMCarry(h, c), h
 
 

@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 
 from rnn_jax.arguments import function, pointwise, settle
 from rnn_jax.cell import SizedCell
-from rnn_jax.gates import matmul
+from rnn_jax.gates import affine, matmul
 from rnn_jax.initializers import Initializer, Normal, drawn, glorot, identity, orthogonal, zeros
 
 
@@ -112,7 +112,7 @@ class Elman(ActivatedCell):
 
     def project(self, params: ElmanParams, xs: jax.Array) -> jax.Array:
         """`z = x @ w_xh + b_h`."""
-        return matmul(xs, params.w_xh) + params.b_h
+        return affine(xs, params.w_xh, params.b_h)
 
     def recur(self, params: ElmanParams, carry: ElmanCarry, z: jax.Array) -> jax.Array:
         """`a = z + h @ w_hh`."""

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.gates import GatedCell, gate, matmul, pointwise, sigmoid, split
+from rnn_jax.gates import GatedCell, affine, gate, matmul, pointwise, row, sigmoid, split
 
 
 class GRUParams(NamedTuple):
@@ -63,14 +63,14 @@ class GRU(GatedCell):
 
     def project(self, params: GRUParams, xs: jax.Array) -> tuple[jax.Array, ...]:
         """`split(x @ w_xh + b_h)`."""
-        return split(matmul(xs, params.w_xh) + params.b_h, 3)
+        return split(affine(xs, params.w_xh, params.b_h), 3)
 
     def recur(
         self, params: GRUParams, carry: GRUCarry, z: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, ...]:
         """Both gates summed; of the candidate both parts, for the reset comes between them."""
         (z_r, z_z, z_n), (h_r, h_z, h_n) = z, split(matmul(carry.h, params.w_hh), 3)
-        return z_r + h_r, z_z + h_z, z_n, h_n + params.b_hn
+        return z_r + h_r, z_z + h_z, z_n, h_n + row(params.b_hn, h_n)
 
     def update(self, carry: GRUCarry, a: tuple[jax.Array, ...]) -> GRUCarry:
         """The convex combination of the old state and the candidate."""

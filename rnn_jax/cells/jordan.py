@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 
 from rnn_jax.arguments import function, pointwise, positive, settle
 from rnn_jax.cell import SizedCell
-from rnn_jax.gates import matmul
+from rnn_jax.gates import affine, matmul
 from rnn_jax.initializers import Initializer, drawn, glorot, orthogonal, zeros
 
 
@@ -95,12 +95,12 @@ class Jordan(SizedCell):
 
     def project(self, params: JordanParams, xs: jax.Array) -> jax.Array:
         """`z = x @ w_xh + b_h`."""
-        return matmul(xs, params.w_xh) + params.b_h
+        return affine(xs, params.w_xh, params.b_h)
 
     def recur(self, params: JordanParams, carry: JordanCarry, z: jax.Array) -> jax.Array:
         """`a = activation(z + y @ w_yh) @ w_hy + b_y`: both of the loop's matmuls."""
         hidden = self.activation(z + matmul(carry.y, params.w_yh))
-        return matmul(hidden, params.w_hy) + params.b_y
+        return affine(hidden, params.w_hy, params.b_y)
 
     def update(self, carry: JordanCarry, a: jax.Array) -> JordanCarry:
         """`y = output_activation(a)`."""

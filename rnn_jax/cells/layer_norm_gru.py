@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 
 from rnn_jax.arguments import settle
 from rnn_jax.cells.gru import GRUCarry, gate_biases, mix
-from rnn_jax.gates import GatedCell, matmul, split
+from rnn_jax.gates import GatedCell, matmul, row, split
 from rnn_jax.normalization import normalize, positive_epsilon
 
 
@@ -78,15 +78,16 @@ class LayerNormGRU(GatedCell):
 
     def project(self, params: LayerNormGRUParams, xs: jax.Array) -> tuple[jax.Array, ...]:
         """`split(gain_x * normalize(x @ w_xh) + b_h)`."""
-        return split(params.gain_x * self._normalize(matmul(xs, params.w_xh)) + params.b_h, 3)
+        u = self._normalize(matmul(xs, params.w_xh))
+        return split(row(params.gain_x, u) * u + row(params.b_h, u), 3)
 
     def recur(
         self, params: LayerNormGRUParams, carry: GRUCarry, z: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, ...]:
         """Both gates summed; of the candidate both parts, for the reset comes between them."""
-        part = split(params.gain_h * self._normalize(matmul(carry.h, params.w_hh)), 3)
-        (z_r, z_z, z_n), (h_r, h_z, h_n) = z, part
-        return z_r + h_r, z_z + h_z, z_n, h_n + params.b_hn
+        v = self._normalize(matmul(carry.h, params.w_hh))
+        (z_r, z_z, z_n), (h_r, h_z, h_n) = z, split(row(params.gain_h, v) * v, 3)
+        return z_r + h_r, z_z + h_z, z_n, h_n + row(params.b_hn, h_n)
 
     def update(self, carry: GRUCarry, a: tuple[jax.Array, ...]) -> GRUCarry:
         """The convex combination of the old state and the candidate."""

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 
 from rnn_jax.arguments import settle
 from rnn_jax.cells.lstm import LSTMCarry, gate_biases, remember, show
-from rnn_jax.gates import GatedCell, matmul, split
+from rnn_jax.gates import GatedCell, matmul, row, split
 from rnn_jax.memory_bias import ForgetBias, MemoryBias
 from rnn_jax.normalization import layer_norm, normalize, positive_epsilon
 
@@ -97,8 +97,8 @@ class LayerNormLSTM(GatedCell):
         self, params: LayerNormLSTMParams, carry: LSTMCarry, z: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, ...]:
         """`z + split(gain_h * normalize(h @ w_hh))`, and what the memory's norm needs of params."""
-        part = split(params.gain_h * normalize(matmul(carry.h, params.w_hh), self.epsilon), 4)
-        gates = map(jnp.add, z, part)
+        v = normalize(matmul(carry.h, params.w_hh), self.epsilon)
+        gates = map(jnp.add, z, split(row(params.gain_h, v) * v, 4))
         # `update` is free of params, so these two reach it as any preactivation does.
         shape = carry.c.shape
         return *gates, jnp.broadcast_to(params.gain_c, shape), jnp.broadcast_to(params.b_c, shape)

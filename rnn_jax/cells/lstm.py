@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.gates import GatedCell, gate, matmul, pointwise, sigmoid, split
+from rnn_jax.gates import GatedCell, affine, gate, matmul, pointwise, sigmoid, split
 from rnn_jax.memory_bias import ForgetBias, MemoryBias
 
 
@@ -68,7 +68,7 @@ class LSTM(GatedCell):
 
     def project(self, params: LSTMParams, xs: jax.Array) -> tuple[jax.Array, ...]:
         """`z = split(x @ w_xh + b_h)`."""
-        return split(matmul(xs, params.w_xh) + params.b_h, 4)
+        return split(affine(xs, params.w_xh, params.b_h), 4)
 
     def recur(
         self, params: LSTMParams, carry: LSTMCarry, z: tuple[jax.Array, ...]

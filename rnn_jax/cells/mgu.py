@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.gates import GatedCell, gate, matmul, pointwise, split
+from rnn_jax.gates import GatedCell, affine, gate, matmul, pointwise, row, split
 
 
 class MGUParams(NamedTuple):
@@ -64,14 +64,14 @@ class MGU(GatedCell):
 
     def project(self, params: MGUParams, xs: jax.Array) -> tuple[jax.Array, ...]:
         """`split(x @ w_xh + b_h)`."""
-        return split(matmul(xs, params.w_xh) + params.b_h, 2)
+        return split(affine(xs, params.w_xh, params.b_h), 2)
 
     def recur(
         self, params: MGUParams, carry: MGUCarry, z: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, ...]:
         """The gate summed; of the candidate both parts, for the gate comes between them."""
         (z_f, z_n), (h_f, h_n) = z, split(matmul(carry.h, params.w_hh), 2)
-        return z_f + h_f, z_n, h_n + params.b_hn
+        return z_f + h_f, z_n, h_n + row(params.b_hn, h_n)
 
     def update(self, carry: MGUCarry, a: tuple[jax.Array, ...]) -> MGUCarry:
         """The convex combination of the old state and the candidate."""

@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from rnn_jax.arguments import positive, settle
 from rnn_jax.cell import SizedCell
 from rnn_jax.cells.lstm import gate_biases, remember, show
-from rnn_jax.gates import GatedCell, matmul, split
+from rnn_jax.gates import GatedCell, affine, matmul, split
 from rnn_jax.initializers import drawn
 from rnn_jax.memory_bias import ForgetBias, MemoryBias
 
@@ -95,7 +95,7 @@ class ProjectedLSTM(GatedCell, _Sizes):
 
     def project(self, params: ProjectedLSTMParams, xs: jax.Array) -> tuple[jax.Array, ...]:
         """`z = split(x @ w_xh + b_h)`."""
-        return split(matmul(xs, params.w_xh) + params.b_h, 4)
+        return split(affine(xs, params.w_xh, params.b_h), 4)
 
     def recur(
         self, params: ProjectedLSTMParams, carry: ProjectedLSTMCarry, z: tuple[jax.Array, ...]

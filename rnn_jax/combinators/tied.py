@@ -11,6 +11,7 @@ from rnn_jax.cell import Carry, Cell, Method, Params
 from rnn_jax.combinators.fit import check_layer, describe, output
 from rnn_jax.combinators.stack import Stack, stack
 from rnn_jax.errors import ArgumentError
+from rnn_jax.gates import affine
 from rnn_jax.layers.embedding import Embedding, EmbeddingParams
 from rnn_jax.steps import Steps
 from rnn_jax.wrapper import WrappedCell
@@ -64,7 +65,7 @@ class Tied(WrappedCell):
 def logits(params: TiedParams, hs: jax.Array) -> jax.Array:
     """`hs @ w.T + b`."""
     table, _ = params.layer
-    return hs @ table.w.T + params.b
+    return affine(hs, table.w.T, params.b)
 
 
 def tied(embedding: Embedding, body: Cell) -> Tied:

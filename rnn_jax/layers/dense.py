@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 
 from rnn_jax.arguments import function, positive, settle
 from rnn_jax.cell import Input
-from rnn_jax.gates import matmul
+from rnn_jax.gates import affine
 from rnn_jax.initializers import Initializer, drawn, glorot, zeros
 from rnn_jax.layers.memoryless import Memoryless
 
@@ -66,4 +66,4 @@ class Dense(Memoryless):
 
     def project(self, params: DenseParams, xs: jax.Array) -> jax.Array:
         """`x @ w + b`."""
-        return matmul(xs, params.w) + params.b
+        return affine(xs, params.w, params.b)

@@ -150,6 +150,11 @@ ROWS = {
         rnn.ArgumentError,
         "Dense: features must be a positive integer, got 0",
     ),
+    "Normal: a deviation of nothing": (
+        lambda: rnn.Normal(0),
+        rnn.ArgumentError,
+        "Normal: deviation must be a positive number, got 0",
+    ),
     "Embedding: vectors as columns": (
         lambda: rnn.Embedding(
             3, 5, weight_init=lambda k, shape, dtype: jnp.ones(shape[::-1], dtype)
