@@ -116,7 +116,7 @@ def _block(
     scores = hs @ table.T
     top = _top(scores, b)
     right = jnp.take_along_axis(scores, targets[:, None], -1)[:, 0] + b[targets]
-    unnormalized = jnp.exp(scores + b - top[:, None])
+    unnormalized = jnp.exp(scores + b[None] - top[:, None])
     total = unnormalized.sum(-1)
     scale, weight = (weights / total)[:, None], weights[:, None]
     d_hs = scale * (unnormalized @ table) - weight * table[targets]
@@ -134,5 +134,5 @@ def _top(scores: jax.Array, b: jax.Array) -> jax.Array:
     return jax.lax.cond(
         b.max() - b.min() < CLOSE,
         lambda: scores.max(-1) + b.max(),
-        lambda: (scores + b).max(-1),
+        lambda: (scores + b[None]).max(-1),
     )
