@@ -8,14 +8,20 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
+# The newest interpreter, by its name or from pyenv: the newest JAX is not for the oldest Python.
+NEWEST ?= $(shell for v in 3.14 3.13 3.12; do for p in python$$v "$$(pyenv prefix $$v 2>/dev/null)/bin/python"; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$p && exit; done; done)
+# What runs there: the mechanisms, training, and the command line.
+NEWEST_TESTS := $(addprefix tests/test_,laws.py linear_recurrence.py training.py noise.py unroll.py cli.py)
+
 # More flags for the program behind a target: make demo ARGS="--cell gru", make test ARGS="-k scan -x".
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all test-peers lint format types bench notebooks figures clean
+.PHONY: help venv demo test test-all test-newest test-peers lint format types bench notebooks figures clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 venv: $(STAMP)  ## make .venv with everything below installed
 
@@ -38,6 +44,14 @@ test: $(STAMP)  ## the tests, on two cores
 
 test-all: $(STAMP)  ## the tests, the slow ones too, on the code that users run
 	XLA_FLAGS= $(BIN)/python -m pytest -n 2 --dist worksteal -m '' $(ARGS)
+
+test-newest:  ## the mechanisms on the newest Python and JAX that there are, three minutes
+	@[ -n "$(NEWEST)" ] || { echo "There is no Python 3.12 or newer here, which the newest JAX" \
+		"needs. Name one with: make NEWEST=/path/to/python3.13 test-newest" >&2; exit 1; }
+	@$(NEWEST) -m venv .venv-newest
+	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check \
+		--upgrade --upgrade-strategy eager -e '.[test]'
+	.venv-newest/bin/python -m pytest -n 2 --dist worksteal $(NEWEST_TESTS) $(ARGS)
 
 test-peers: $(STAMP)  ## the same numbers from PyTorch, Flax, Haiku and Keras, which it installs
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'
@@ -64,5 +78,5 @@ figures: $(STAMP)  ## draw the pictures of the README again
 	$(BIN)/python docs/figures.py $(ARGS)
 
 clean:  ## remove .venv and every cache; runs/ is yours and stays
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-newest build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
