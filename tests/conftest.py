@@ -39,7 +39,7 @@ def rng():
     return np.random.default_rng(0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def no_rank_promotion():
     """For the laws: whoever has JAX refuse to broadcast ranks silently can use the library."""
     with jax.numpy_rank_promotion("raise"):

@@ -13,6 +13,8 @@ import rnn_jax as rnn
 from rnn_jax import batching
 from tests.cases import assert_close
 
+pytestmark = pytest.mark.usefixtures("no_rank_promotion")
+
 LENGTHS = st.lists(st.integers(0, 9), min_size=1, max_size=14)
 RNGS = st.none() | st.builds(np.random.default_rng, st.integers(0, 5))
 

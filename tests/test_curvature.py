@@ -13,6 +13,8 @@ from jax.flatten_util import ravel_pytree
 import rnn_jax as rnn
 from rnn_jax.analysis.lanczos import lanczos
 
+pytestmark = pytest.mark.usefixtures("no_rank_promotion")
+
 
 @pytest.fixture
 def least_squares(rng):

@@ -11,6 +11,8 @@ from jax.flatten_util import ravel_pytree
 import rnn_jax as rnn
 from tests.cases import CASES
 
+pytestmark = pytest.mark.usefixtures("no_rank_promotion")
+
 
 def linear(a):
     return a

@@ -12,6 +12,8 @@ from rnn_jax.analysis.orthonormal import orthonormalise
 from tests.cases import REMEMBERING, assert_close
 from tests.given import constant, given
 
+pytestmark = pytest.mark.usefixtures("no_rank_promotion")
+
 
 def test_a_scalar_weight_has_a_loss_and_a_derivative_of_its_own():
     """ln(w)^2 and 2 ln(w) / w."""

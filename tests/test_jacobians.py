@@ -21,6 +21,8 @@ from rnn_jax.analysis import (
 from tests.cases import CASES, REMEMBERING, assert_close, every_memory
 from tests.given import given
 
+pytestmark = pytest.mark.usefixtures("no_rank_promotion")
+
 
 def test_the_input_is_the_jacobian_of_a_cell_made_so(rng):
     matrices = rng.normal(size=(5, 2, 3, 3))

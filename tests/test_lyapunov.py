@@ -19,6 +19,8 @@ from rnn_jax.analysis import (
 from tests.cases import REMEMBERING, every_memory
 from tests.given import constant, given
 
+pytestmark = pytest.mark.usefixtures("no_rank_promotion")
+
 both = pytest.mark.parametrize(
     "spectrum", [lyapunov_spectrum, adjoint_lyapunov_spectrum], ids=["tangent", "adjoint"]
 )

@@ -9,6 +9,8 @@ import pytest
 
 import rnn_jax as rnn
 
+pytestmark = pytest.mark.usefixtures("no_rank_promotion")
+
 
 def test_below_the_critical_gain_all_dies_out():
     """chi = gain^2, and a difference lasts as long as gain^(2t)."""
@@ -99,7 +101,7 @@ def test_the_integrals_are_those_of_gauss_and_hermite():
     weights = weights / weights.sum()
     a = np.sqrt(found.q) * u
     q = 1.44 * weights @ np.tanh(a) ** 2 + 0.3
-    b = found.c * a[:, None] + np.sqrt(1 - found.c**2) * a
+    b = found.c * a[:, None] + np.sqrt(1 - found.c**2) * a[None]
     products = weights @ (np.tanh(a)[:, None] * np.tanh(b)) @ weights
     slopes = weights @ ((1 - np.tanh(a) ** 2)[:, None] * (1 - np.tanh(b) ** 2)) @ weights
     np.testing.assert_allclose(q, found.q, rtol=1e-9)

@@ -9,6 +9,8 @@ import pytest
 
 import rnn_jax as rnn
 
+pytestmark = pytest.mark.usefixtures("no_rank_promotion")
+
 LAGS = [0, 3, 19]
 
 

@@ -6,6 +6,8 @@ import pytest
 
 import rnn_jax as rnn
 
+pytestmark = pytest.mark.usefixtures("no_rank_promotion")
+
 
 @pytest.mark.parametrize("kind", ["orthogonal", "symmetric", "diagonal"])
 def test_a_normal_matrix_does_not_depart(rng, kind):

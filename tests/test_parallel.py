@@ -12,10 +12,13 @@ import pytest
 import rnn_jax as rnn
 from rnn_jax.dependence import bends_a_number_of
 
+pytestmark = pytest.mark.usefixtures("no_rank_promotion")
+
 TWO_DEVICES = """
 import jax, jax.numpy as jnp, numpy as np
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
 import rnn_jax as rnn
 
 assert jax.device_count() == 2
@@ -40,7 +43,7 @@ jax.tree.map(same, jax.jit(split_run)(params, xs), run(params, xs))
 
 def mean(params, xs, lengths):
     _, ys = rnn.unroll(model, params, xs, lengths=lengths)
-    real = jnp.arange(9)[:, None] < lengths
+    real = jnp.arange(9)[:, None] < lengths[None]
     return jnp.mean(jnp.square(ys - 1).sum(-1), where=real), {"tokens": real.mean()}
 
 count = lambda params, xs, lengths: lengths.sum()
@@ -136,7 +139,7 @@ def test_an_axis_from_the_end_is_that_of_each_array():
 
 
 FUNCTIONS = {
-    "a mean": (lambda w, x, m: jnp.mean(x * w) / w[0], None),
+    "a mean": (lambda w, x, m: jnp.mean(x * w[None]) / w[0], None),
     "a mean of means": (lambda w, x, m: (jnp.sum(x, 0, where=m) / m.sum(0)).mean(), None),
     "a mean over a loop": (
         lambda w, x, m: jax.lax.map(lambda xm: xm[0].sum() / xm[1].sum(), (x, m)).mean(),
@@ -144,7 +147,7 @@ FUNCTIONS = {
     ),
     "a mean of what is real": (lambda w, x, m: jnp.mean(x, where=m), "div"),
     "a mean that is called": (lambda w, x, m: jax.jit(jnp.average)(x, weights=x), "div"),
-    "a gradient": (jax.grad(lambda w, x, m: jnp.sum(x * w, where=m) / m.sum()), "div"),
+    "a gradient": (jax.grad(lambda w, x, m: jnp.sum(x * w[None], where=m) / m.sum()), "div"),
     "a norm": (lambda w, x, m: jnp.linalg.norm(x.ravel()), "sqrt"),
     "a perplexity": (lambda w, x, m: jnp.exp(jnp.mean(x)), "exp"),
 }

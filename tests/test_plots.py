@@ -13,6 +13,8 @@ import rnn_jax as rnn
 from rnn_jax.analysis import plots
 from rnn_jax.analysis.plots.canvas import BLUE, VERMILION
 
+pytestmark = pytest.mark.usefixtures("no_rank_promotion")
+
 
 @pytest.fixture
 def ax():
@@ -158,7 +160,7 @@ def test_fixed_points_lie_among_the_trajectories_and_are_marked(ax):
     """Two sinks at x = ±0.9575 and saddles between, the rest of the carry always 0."""
     cell = rnn.Elman(1, 3)
     params = rnn.ElmanParams(jnp.zeros((1, 3)), jnp.diag(jnp.array([2.0, 0, 0])), jnp.zeros(3))
-    starts = rnn.ElmanCarry(jnp.linspace(-1, 1, 7)[:, None] * jnp.array([1.0, 0, 0]))
+    starts = rnn.ElmanCarry(jnp.linspace(-1, 1, 7)[:, None] * jnp.array([[1.0, 0, 0]]))
     found = rnn.analysis.fixed_points(cell, params, jnp.zeros(1), starts)
     _, hs = rnn.unroll(cell, params, jnp.zeros((9, 7, 1)), starts)
     plots.fixed_points(found, hs, ax)

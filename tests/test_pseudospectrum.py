@@ -7,6 +7,8 @@ import pytest
 
 import rnn_jax as rnn
 
+pytestmark = pytest.mark.usefixtures("no_rank_promotion")
+
 
 def smallest(w, real, imaginary):
     """By a singular value decomposition for every point."""

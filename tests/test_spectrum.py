@@ -18,6 +18,8 @@ from rnn_jax.analysis.graded import graded, orthogonalise
 from tests.cases import REMEMBERING, every_memory
 from tests.given import constant, given
 
+pytestmark = pytest.mark.usefixtures("no_rank_promotion")
+
 
 def products(jacobians):
     """`J_T ... J_{T-lag+1}` for lag 1, 2, ..."""

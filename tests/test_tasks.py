@@ -8,6 +8,8 @@ import pytest
 import rnn_jax as rnn
 from rnn_jax import tasks
 
+pytestmark = pytest.mark.usefixtures("no_rank_promotion")
+
 ALL = [tasks.adding, tasks.temporal_order, tasks.copy_memory]
 every_task = pytest.mark.parametrize("task", ALL, ids=lambda task: task.__name__)
 

@@ -152,7 +152,7 @@ def log_norms_of(
         here = (at == k).reshape(rows, *(1,) * batch_axes)
         # Until its own step a row is zero, at -inf.
         cotangents = jax.tree.map(
-            lambda new, old: jnp.where(along(here, old), new, old), started, pulled
+            lambda new, old: jnp.where(along(here, old), new[None], old), started, pulled
         )
         directions, growth = unit(cotangents, lead)
         logs = jnp.where(here, 0, logs) + growth
@@ -167,8 +167,8 @@ def log_norms_of(
 
 
 def _sum_by_lag(log_norms: jax.Array) -> jax.Array:
-    k = jnp.arange(log_norms.shape[0], dtype=jnp.int32)
-    t = k[:, None] + k
+    k = jnp.arange(log_norms.shape[0], dtype=jnp.int32)[None]
+    t = k.T + k
     inside = t < k.size
     found = log_norms[jnp.where(inside, t, 0), k]
     return jax.nn.logsumexp(jnp.where(inside, found, -jnp.inf), axis=1)

@@ -172,6 +172,6 @@ def smoothed(density: SpectralDensity, grid: jax.Array, width: float) -> jax.Arr
     """
     a_density("smoothed: density", density)
     grid, width = vector("smoothed: grid", grid), above_zero("smoothed: width", width)
-    heights = jnp.exp(-jnp.square((grid[:, None, None] - density.nodes) / width) / 2)
-    masses = jnp.sum(heights * density.weights, axis=(1, 2)) / density.nodes.shape[0]
+    heights = jnp.exp(-jnp.square((grid[:, None, None] - density.nodes[None]) / width) / 2)
+    masses = jnp.sum(heights * density.weights[None], axis=(1, 2)) / density.nodes.shape[0]
     return masses / (width * math.sqrt(2 * math.pi))

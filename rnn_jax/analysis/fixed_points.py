@@ -139,7 +139,7 @@ def _search(
             [-jnp.linalg.solve(h + damping, a.T @ residual) for h in (a.T @ a, a.T @ a + bent)]
         )
         # Where a matrix was singular the move is no number, and refused.
-        speeds = jnp.nan_to_num(jax.vmap(speed)(point + moves), nan=jnp.inf)
+        speeds = jnp.nan_to_num(jax.vmap(speed)(point[None] + moves), nan=jnp.inf)
         best = jnp.argmin(speeds)
         better, move = speeds[best] < state.speed, moves[best]
         eps = jnp.finfo(point.dtype).eps

@@ -28,7 +28,8 @@ def graded(columns: jax.Array, log_scales: jax.Array, noise: jax.Array) -> Grade
     safe = jnp.where(zero, 1, lengths)
     log_lengths = jnp.where(zero, -jnp.inf, log_scales + jnp.log(safe))
     order = jnp.argsort(-log_lengths)
-    vectors = jnp.where(zero, 0, columns / safe), log_lengths, jnp.where(zero, 0, noise / safe)
+    directions = jnp.where(zero[None], 0, columns / safe[None])
+    vectors = directions, log_lengths, jnp.where(zero, 0, noise / safe)
     return Graded(*(x[..., order] for x in vectors))
 
 
@@ -89,7 +90,7 @@ def _sweep(vectors: Graded) -> tuple[jax.Array, Graded]:
         s = 2 * uv * jnp.where(gap < 0, -1, 1) / jnp.where(divisor > 0, divisor, 1)
         cos = lax.rsqrt(1 + jnp.square(p * q * s))
         to_u, to_v = -cos * s * q * q, cos * s * p * p
-        u, v = cos * u + to_u * v, cos * v + to_v * u
+        u, v = cos[None] * u + to_u[None] * v, cos[None] * v + to_v[None] * u
         e, f = jnp.hypot(cos * e, to_u * f), jnp.hypot(cos * f, to_v * e)
         return jnp.maximum(worst, jnp.max(cosines)), (_move(u, v), _move(a, b), _move(e, f))
 

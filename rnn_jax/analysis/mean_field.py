@@ -95,7 +95,7 @@ def _mean_field(
     def integrals(c: jax.Array) -> tuple[jax.Array, jax.Array]:
         """E f f and E f' f' at correlation c."""
         first = jnp.sqrt(q) * u[:, None]
-        second = c * first + jnp.sqrt(q * (1 - c * c)) * u
+        second = c * first + jnp.sqrt(q * (1 - c * c)) * u[None]
         f, slope = _with_slope(activation, first)
         g, other = _with_slope(activation, second)
         return density @ (f * g) @ density, density @ (slope * other) @ density

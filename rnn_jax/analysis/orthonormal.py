@@ -32,8 +32,8 @@ def _(
     longest = jnp.max(jnp.linalg.norm(lax.stop_gradient(r), axis=0))
     sound = diagonal > float(jnp.finfo(x.dtype).eps) ** 0.75 * longest
     identity = jnp.eye(len(diagonal), dtype=x.dtype)
-    safe = jnp.where(sound[:, None] & sound, r, identity)
-    solved = lax.linalg.triangular_solve(safe, jnp.where(sound, dx, 0), lower=False)
+    safe = jnp.where(sound[:, None] & sound[None], r, identity)
+    solved = lax.linalg.triangular_solve(safe, jnp.where(sound[None], dx, 0), lower=False)
     along = q.T @ solved
     lower = jnp.tril(along, -1)
     dq = solved - q @ (along - lower + lower.T)

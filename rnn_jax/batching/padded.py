@@ -24,7 +24,7 @@ class Padded(NamedTuple):
     def mask(self) -> Any:
         """`(T, B)` of bool: which steps belong to a sequence; for the loss."""
         steps = len(jax.tree.leaves(self.xs)[0])
-        return np.arange(steps, dtype=np.int32)[:, None] < self.lengths
+        return np.arange(steps, dtype=np.int32)[:, None] < self.lengths[None]
 
     @property
     def marks(self) -> dict[str, Any]:

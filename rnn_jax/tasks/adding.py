@@ -53,5 +53,5 @@ def adding(key: jax.Array, length: int, batch: int, *, dtype: DTypeLike = jnp.fl
     first = jax.random.randint(k_first, (batch,), 0, length // 2, jnp.int32)
     second = jax.random.randint(k_second, (batch,), length // 2, length, jnp.int32)
     steps = jnp.arange(length, dtype=jnp.int32)[:, None]
-    marks = ((steps == first) | (steps == second)).astype(dtype)
+    marks = ((steps == first[None]) | (steps == second[None])).astype(dtype)
     return Adding(jnp.stack([numbers, marks], axis=-1), jnp.sum(numbers * marks, axis=0))

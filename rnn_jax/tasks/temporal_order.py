@@ -61,9 +61,9 @@ def temporal_order(
 
     def place(key: jax.Array, tenth: int) -> jax.Array:
         start, stop = tenth * length // 10, (tenth + 1) * length // 10
-        return jax.random.randint(key, (batch,), start, stop, jnp.int32)
+        return jax.random.randint(key, (batch,), start, stop, jnp.int32)[None]
 
     steps = jnp.arange(length, dtype=jnp.int32)[:, None]
-    symbols = jnp.where(steps == place(k_first, 1), bits[0], others)
-    symbols = jnp.where(steps == place(k_second, 5), bits[1], symbols)
+    symbols = jnp.where(steps == place(k_first, 1), bits[:1], others)
+    symbols = jnp.where(steps == place(k_second, 5), bits[1:], symbols)
     return TemporalOrder(jax.nn.one_hot(symbols, 6, dtype=dtype), 2 * bits[0] + bits[1])
