@@ -308,7 +308,14 @@ def test_ctrl_c_in_the_spectrum(delay):
     assert (process.returncode, errors) == (130, "error: interrupted\n")
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+@pytest.mark.parametrize(
+    "closed",
+    [
+        pytest.param(">&-", marks=pytest.mark.slow),
+        pytest.param("2>&-", marks=pytest.mark.slow),
+        ">&- 2>&- <&-",
+    ],
+)
 def test_closed_streams_do_no_harm(closed):
     done = subprocess.run(
         f"{sys.executable} -m rnn_jax sample run --length 5 {closed}",

@@ -28,6 +28,7 @@ def test_every_mechanism_has_the_numbers_of_one_device():
     on_four_devices("everything", "explicit")
 
 
+@pytest.mark.slow
 def test_derivatives_of_other_modes_and_params_that_are_split():
     on_four_devices("transformed", "explicit")
 
