@@ -45,7 +45,7 @@ test: $(STAMP)  ## the tests, on two cores
 test-all: $(STAMP)  ## the tests, the slow ones too, on the code that users run
 	XLA_FLAGS= $(BIN)/python -m pytest -n 2 --dist worksteal -m '' $(ARGS)
 
-test-newest:  ## the mechanisms on the newest Python and JAX that there are, three minutes
+test-newest:  ## the mechanisms on the newest Python and JAX that there are, four minutes
 	@[ -n "$(NEWEST)" ] || { echo "There is no Python 3.12 or newer here, which the newest JAX" \
 		"needs. Name one with: make NEWEST=/path/to/python3.13 test-newest" >&2; exit 1; }
 	@$(NEWEST) -m venv .venv-newest

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.arguments import integer, short
+from rnn_jax.arguments import Rule, integer, short
 from rnn_jax.arrays import array, is_array, reals, taken, taken_tree
 from rnn_jax.arrays import key as one_key
 from rnn_jax.cell import Carry, Cell, Params
@@ -30,12 +30,20 @@ def checked(
     return params, xs, batch_shape, jax.tree.map(jnp.asarray, carry)
 
 
-def matrix(name: str, value: Any) -> jax.Array:
-    """The rule of a matrix of real numbers."""
-    found = reals(name, value)
-    if found.ndim != 2 or not found.size:
-        raise ShapeError(f"{name} must be a matrix, got shape {found.shape}.")
-    return found
+def _of_axes(axes: int, what: str) -> Rule:
+    def rule(name: str, value: Any) -> jax.Array:
+        found = reals(name, value)
+        if found.ndim != axes or not found.size:
+            raise ShapeError(f"{name} must be a {what}, got shape {found.shape}.")
+        return found
+
+    return rule
+
+
+vector = _of_axes(1, "vector")
+"""One axis of real numbers, such as that of a grid."""
+matrix = _of_axes(2, "matrix")
+"""A matrix of real numbers."""
 
 
 def square(name: str, value: Any) -> jax.Array:
@@ -46,14 +54,6 @@ def square(name: str, value: Any) -> jax.Array:
             f"{name} must be a square matrix, got shape {found.shape}; of a gated cell take one "
             "gate's block of w_hh."
         )
-    return found
-
-
-def vector(name: str, value: Any) -> jax.Array:
-    """The rule of one axis of real numbers, such as that of a grid."""
-    found = reals(name, value)
-    if found.ndim != 1 or not found.size:
-        raise ShapeError(f"{name} must be a vector, got shape {found.shape}.")
     return found
 
 
