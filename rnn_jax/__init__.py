@@ -3,12 +3,11 @@
 # ruff: noqa: E402 -- ctrl-C has its way out before the first import that takes long.
 import sys
 
-from rnn_jax.interrupts import leave_while_starting
+from rnn_jax.process.interrupts import leave_while_starting
 
 leave_while_starting()
 
 from rnn_jax import analysis, batching, tasks
-from rnn_jax.allocator import keep_memory
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, SplitCell
 from rnn_jax.cells.elman import IRNN, Elman, ElmanCarry, ElmanParams
 from rnn_jax.cells.gru import GRU, GRUCarry, GRUParams
@@ -17,6 +16,7 @@ from rnn_jax.cells.layer_norm_elman import LayerNormElman, LayerNormElmanParams
 from rnn_jax.cells.layer_norm_gru import LayerNormGRU, LayerNormGRUParams
 from rnn_jax.cells.layer_norm_lstm import LayerNormLSTM, LayerNormLSTMParams
 from rnn_jax.cells.lstm import LSTM, LSTMCarry, LSTMParams
+from rnn_jax.cells.memory_bias import Chrono, ForgetBias, MemoryBias
 from rnn_jax.cells.mgu import MGU, MGUCarry, MGUParams
 from rnn_jax.cells.projected_lstm import ProjectedLSTM, ProjectedLSTMCarry, ProjectedLSTMParams
 from rnn_jax.combinators.bidirectional import (
@@ -39,21 +39,27 @@ from rnn_jax.combinators.time_scales import TimeScales, TimeScalesParams, time_s
 from rnn_jax.combinators.variational import Variational, variational
 from rnn_jax.combinators.wide_carry import WideCarry, wide_carry
 from rnn_jax.combinators.zoneout import Leaky, Zoneout, leaky, zoneout
+from rnn_jax.devices.split_batch import split_batch
 from rnn_jax.errors import ArgumentError, DtypeError, RNNError, ShapeError, StructureError
-from rnn_jax.export import ExportedCell, export
 from rnn_jax.initializers import Normal
 from rnn_jax.layers.dense import Dense, DenseParams
 from rnn_jax.layers.dropout import Dropout, VariationalDropout
 from rnn_jax.layers.embedding import Embedding, EmbeddingParams
 from rnn_jax.layers.memoryless import Memoryless
-from rnn_jax.memory_bias import Chrono, ForgetBias, MemoryBias
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.scan import Scan
-from rnn_jax.parallel import split_batch
-from rnn_jax.serialization import register_namedtuples
-from rnn_jax.steps import Steps
-from rnn_jax.streaming import stream
-from rnn_jax.training import Metrics, TrainState, TruncatedBPTT, truncated_bptt, windows
+from rnn_jax.process.allocator import keep_memory
+from rnn_jax.recurrence.steps import Steps
+from rnn_jax.serving.export import ExportedCell, export
+from rnn_jax.serving.serialization import register_namedtuples
+from rnn_jax.serving.streaming import stream
+from rnn_jax.training.truncated_bptt import (
+    Metrics,
+    TrainState,
+    TruncatedBPTT,
+    truncated_bptt,
+    windows,
+)
 from rnn_jax.unroll import step, unroll
 
 __version__ = "0.1.0"

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from rnn_jax.allocator import keep_memory
 from rnn_jax.errors import RNNError
-from rnn_jax.interrupts import INTERRUPTED, end, started
 from rnn_jax.language.config import RESUMABLE, Config, Setting, option, read_settings, settings
 from rnn_jax.language.errors import InputError, Interrupted, RunError
+from rnn_jax.process.allocator import keep_memory
+from rnn_jax.process.interrupts import INTERRUPTED, end, started
 
 # The exit code of each error, the particular before the general.
 EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (

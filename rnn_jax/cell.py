@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import axes, floating, positive, settle
-from rnn_jax.arrays import key as one_key
+from rnn_jax.arguments.arrays import key as one_key
+from rnn_jax.arguments.settings import axes, floating, positive, settle
+from rnn_jax.arguments.trees import difference, form
+from rnn_jax.devices.sharding import on_each_part
 from rnn_jax.errors import StructureError
-from rnn_jax.pickling import reduced
-from rnn_jax.sharding import on_each_part
-from rnn_jax.steps import Steps
-from rnn_jax.trees import difference, form
+from rnn_jax.process.pickling import reduced
+from rnn_jax.recurrence.steps import Steps
 
 Params = Any
 """A pytree of arrays: NamedTuples in this library."""

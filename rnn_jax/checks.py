@@ -11,16 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import integers
-from rnn_jax.arguments import Of, flag, integer, short
-from rnn_jax.arguments import method as is_method
-from rnn_jax.arrays import array, is_array
-from rnn_jax.arrays import key as one_key
+from rnn_jax.arguments import integers
+from rnn_jax.arguments.arrays import array, is_array
+from rnn_jax.arguments.arrays import key as one_key
+from rnn_jax.arguments.settings import Of, flag, integer, short
+from rnn_jax.arguments.settings import method as is_method
+from rnn_jax.arguments.trees import difference, form
 from rnn_jax.cell import Carry, Layer, Method, Params
+from rnn_jax.devices.sharding import split
 from rnn_jax.errors import ArgumentError, DtypeError, ShapeError, StructureError
 from rnn_jax.noise import missing_key, some_key
-from rnn_jax.sharding import split
-from rnn_jax.trees import difference, form
 
 
 def check_layer(caller: str, layer: Any, kind: type = Layer) -> None:

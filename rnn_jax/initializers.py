@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import Of, above_zero, settle, short
-from rnn_jax.arrays import is_array, taken
+from rnn_jax.arguments.arrays import is_array, taken
+from rnn_jax.arguments.settings import Of, above_zero, settle, short
+from rnn_jax.arithmetic import at_least_float32
 from rnn_jax.cell import Layer
 from rnn_jax.errors import ArgumentError
-from rnn_jax.precision import at_least_float32
 
 Initializer = Callable[..., jax.Array]
 """`(key, shape, dtype) -> array`."""

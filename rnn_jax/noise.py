@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax.errors import ArgumentError
-from rnn_jax.steps import Steps
+from rnn_jax.recurrence.steps import Steps
 
 
 class Noisy(NamedTuple):

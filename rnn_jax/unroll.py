@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rnn_jax import integers
-from rnn_jax.arrays import taken_tree
+from rnn_jax.arguments import integers
+from rnn_jax.arguments.arrays import taken_tree
 from rnn_jax.cell import Carry, Cell, Layer, Method, Params
 from rnn_jax.checks import (
     check_carry,
@@ -21,10 +21,10 @@ from rnn_jax.checks import (
     check_steps,
     check_way,
 )
-from rnn_jax.marked import marked
+from rnn_jax.devices.sharding import split_like, whole_beside
 from rnn_jax.methods.bptt import BPTT
-from rnn_jax.sharding import split_like, whole_beside
-from rnn_jax.steps import Steps, flip, select
+from rnn_jax.recurrence.padding import marked
+from rnn_jax.recurrence.steps import Steps, flip, select
 
 
 def unroll(

@@ -287,7 +287,7 @@ def test_after_ctrl_c_nothing_is_torn_down():
     # Threads of XLA that are still compiling would find Python gone.
     done = python(
         "-c",
-        "import atexit; from rnn_jax.interrupts import end; "
+        "import atexit; from rnn_jax.process.interrupts import end; "
         "atexit.register(print, 'torn down'); print('said'); end(130)",
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "said\n", "")

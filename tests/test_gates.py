@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rnn_jax as rnn
-from rnn_jax.gates import gate, sigmoid
+from rnn_jax.arithmetic import gate, sigmoid
 
 EPSILON = float(jnp.finfo(jnp.float32).eps)
 

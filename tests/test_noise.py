@@ -8,7 +8,7 @@ from jax.flatten_util import ravel_pytree
 
 import rnn_jax as rnn
 from rnn_jax.noise import Noisy
-from rnn_jax.steps import Steps
+from rnn_jax.recurrence.steps import Steps
 from tests import reference
 from tests.cases import Case, assert_close, plain
 

@@ -7,7 +7,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import rnn_jax as rnn
-from rnn_jax.normalization import layer_norm, normalize
+from rnn_jax.cells.normalization import layer_norm, normalize
 from tests import hlo
 
 CELLS = [rnn.LayerNormElman(2, 3), rnn.LayerNormLSTM(2, 3), rnn.LayerNormGRU(2, 3)]

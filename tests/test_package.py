@@ -18,63 +18,36 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rnn_jax"
 
 # The house, from the ground up: each part, and the parts that it may import.
-RULES = ["errors", "arguments", "integers", "arrays", "trees"]
-BASE = [*RULES, "steps", "sharding", "cell"]
-LOOPS = [*BASE, "wrapper", "marked", "methods"]
-SHARED = ["precision", "initializers", "memory_bias", "normalization", "gates"]
-PARTS = ["noise", "cells", "layers", "combinators", "checks", "unroll"]
-CORE = [*LOOPS, *SHARED, *PARTS]
+GROUND = ["errors", "arguments", "devices", "process", "recurrence"]
+CONTRACT = [*GROUND, "cell", "methods"]
+SHARED = ["arithmetic", "initializers", "noise"]
+CORE = [*CONTRACT, *SHARED, "cells", "layers", "combinators", "checks", "unroll"]
+USES = ["serving", "training", "batching", "tasks", "analysis"]
 MAY_IMPORT = {
     "errors": [],
-    "steps": [],
     "arguments": ["errors"],
-    "integers": [],
-    "arrays": ["errors", "arguments", "integers"],
-    "trees": [],
-    "sharding": [],
-    "pickling": [],
-    "cell": [*RULES, "steps", "sharding", "pickling"],
-    "initializers": [*BASE, "precision"],
-    "wrapper": BASE,
-    "marked": [*BASE, "wrapper"],
-    "methods": [*BASE, "wrapper", "marked"],
-    "precision": [],
-    "memory_bias": ["arguments", "precision"],
-    "normalization": ["errors", "arguments", "precision", "gates"],
-    "gates": [*BASE, "precision", "initializers", "memory_bias"],
-    "noise": BASE,
-    "cells": [*BASE, *SHARED],
-    "layers": [*BASE, "initializers", "gates", "noise"],
-    "combinators": [*LOOPS, "gates", "precision", "noise", "layers"],
-    "checks": [*BASE, "noise"],
-    "unroll": [*LOOPS, "checks"],
-    "streaming": [*LOOPS, "checks", "unroll"],
-    "export": [*LOOPS, "checks", "unroll"],
-    "serialization": [],
-    "training": [*LOOPS, "checks", "unroll"],
-    "dependence": [],
-    "parallel": [*RULES, "dependence"],
-    "allocator": [],
-    "interrupts": [],
-    "batching": BASE,
-    "tasks": RULES,
+    "devices": ["errors", "arguments", "recurrence"],
+    "process": [],
+    "recurrence": ["combinators"],
+    "cell": GROUND,
+    "methods": [*GROUND, "cell"],
+    "arithmetic": ["devices"],
+    "initializers": [*GROUND, "cell", "arithmetic"],
+    "noise": [*GROUND, "cell"],
+    "cells": [*CONTRACT, *SHARED],
+    "layers": [*CONTRACT, *SHARED],
+    "combinators": [*CONTRACT, *SHARED, "layers"],
+    "checks": [*GROUND, "cell", "noise"],
+    "unroll": [*CONTRACT, "checks"],
+    "serving": [*CONTRACT, "checks", "unroll"],
+    "training": [*CONTRACT, "checks", "unroll"],
+    "batching": [*GROUND, "cell"],
+    "tasks": ["errors", "arguments"],
     "analysis": [*CORE, "training"],
     "interop": CORE,
-    "__init__": [
-        *CORE,
-        "streaming",
-        "export",
-        "serialization",
-        "training",
-        "parallel",
-        "allocator",
-        "interrupts",
-        "batching",
-        "tasks",
-        "analysis",
-    ],
-    "language": [*CORE, "training", "analysis", "__init__"],  # a user of the library, as any
-    "__main__": ["errors", "allocator", "interrupts", "language", "__init__"],
+    "__init__": [*CORE, *USES],
+    "language": [*CORE, *USES, "__init__"],  # a user of the library, as any
+    "__main__": ["errors", "process", "language", "__init__"],
 }
 
 # What `import rnn_jax` must leave alone, for each costs more than all of rnn_jax, and the folders

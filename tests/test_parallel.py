@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 import rnn_jax as rnn
-from rnn_jax.dependence import bends_a_number_of
+from rnn_jax.recurrence.dependence import bends_a_number_of
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 import rnn_jax as rnn
-from rnn_jax.gates import affine, row
+from rnn_jax.arithmetic import affine, row
 
 
 class PeepholeParams(NamedTuple):

@@ -5,13 +5,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.arguments import Rule, integer, short
-from rnn_jax.arrays import array, is_array, reals, taken, taken_tree
-from rnn_jax.arrays import key as one_key
+from rnn_jax.arguments.arrays import array, is_array, reals, taken, taken_tree
+from rnn_jax.arguments.arrays import key as one_key
+from rnn_jax.arguments.settings import Rule, integer, short
+from rnn_jax.arguments.trees import difference
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.checks import check_layer
 from rnn_jax.errors import ArgumentError, ShapeError, StructureError
-from rnn_jax.trees import difference
 from rnn_jax.unroll import unroll
 
 

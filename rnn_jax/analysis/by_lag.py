@@ -9,11 +9,11 @@ from jax import lax
 
 from rnn_jax.analysis.norms import along, unit
 from rnn_jax.analysis.trajectory import Trajectory, loss_gradients, trajectory
-from rnn_jax.arguments import LEAST, within
-from rnn_jax.arrays import reals
+from rnn_jax.arguments.arrays import reals
+from rnn_jax.arguments.settings import LEAST, within
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.errors import ShapeError
-from rnn_jax.training import Loss
+from rnn_jax.training.truncated_bptt import Loss
 from rnn_jax.unroll import step
 
 

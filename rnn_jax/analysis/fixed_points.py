@@ -9,8 +9,8 @@ import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from rnn_jax.arguments import not_negative, positive, short
-from rnn_jax.arrays import is_array, taken_tree
+from rnn_jax.arguments.arrays import is_array, taken_tree
+from rnn_jax.arguments.settings import not_negative, positive, short
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.checks import check_layer
 from rnn_jax.errors import ShapeError, StructureError

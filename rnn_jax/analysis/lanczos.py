@@ -10,8 +10,8 @@ from jax.flatten_util import ravel_pytree
 
 from rnn_jax.analysis.arguments import floats
 from rnn_jax.analysis.arguments import like as of_the_form
-from rnn_jax.arguments import function, positive
-from rnn_jax.arrays import key as one_key
+from rnn_jax.arguments.arrays import key as one_key
+from rnn_jax.arguments.settings import function, positive
 
 Product = Callable[[Any], Any]
 """`v -> A v`, linear and symmetric, on pytrees of one structure."""

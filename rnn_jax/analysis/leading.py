@@ -13,7 +13,7 @@ from rnn_jax.analysis.arguments import count, first_key
 from rnn_jax.analysis.flatten import Step, each_sequence, flat_step, orbit, prepare, pull, push
 from rnn_jax.analysis.graded import Graded, graded, orthogonalise
 from rnn_jax.analysis.spectrum import check_lags, tolerances
-from rnn_jax.arguments import at_least, not_negative, optional, positive
+from rnn_jax.arguments.settings import at_least, not_negative, optional, positive
 from rnn_jax.cell import Carry, Cell, Params
 
 

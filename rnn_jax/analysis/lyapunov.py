@@ -12,7 +12,7 @@ from jax import lax
 from rnn_jax.analysis.arguments import count, first_key, rows
 from rnn_jax.analysis.flatten import Step, each_sequence, flat_step, orbit, prepare, pull, push
 from rnn_jax.analysis.orthonormal import orthonormalise
-from rnn_jax.arguments import at_least, positive
+from rnn_jax.arguments.settings import at_least, positive
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.errors import ArgumentError
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rnn_jax.arguments import above_zero, fraction, not_negative, pointwise, positive
+from rnn_jax.arguments.settings import above_zero, fraction, not_negative, pointwise, positive
 from rnn_jax.errors import ArgumentError
 
 Activation = Callable[[jax.Array], jax.Array]

@@ -13,9 +13,9 @@ from rnn_jax.analysis.lyapunov import lyapunov_spectrum
 from rnn_jax.analysis.recurrent import recurrent_matrices
 from rnn_jax.analysis.saturation import saturated_share
 from rnn_jax.analysis.trajectory import loss_gradients, trajectory
-from rnn_jax.arguments import integers
+from rnn_jax.arguments.settings import integers
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.training import Loss
+from rnn_jax.training.truncated_bptt import Loss
 
 SQUARINGS = 10
 LANCZOS_STEPS = 16

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax.analysis.arguments import matrix
-from rnn_jax.arguments import short
-from rnn_jax.arrays import is_array
+from rnn_jax.arguments.arrays import is_array
+from rnn_jax.arguments.settings import short
 from rnn_jax.cell import Params
 from rnn_jax.errors import StructureError
 

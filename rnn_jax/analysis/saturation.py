@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from rnn_jax.analysis.trajectory import trajectory
-from rnn_jax.arguments import fraction
+from rnn_jax.arguments.settings import fraction
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.errors import StructureError
 from rnn_jax.unroll import step

@@ -11,10 +11,10 @@ from jax import lax
 from rnn_jax.analysis.norms import norm
 from rnn_jax.analysis.trajectory import loss_gradients, trajectory
 from rnn_jax.analysis.weights_by_lag import everything, weight_gradient_by_lag
-from rnn_jax.arguments import function
+from rnn_jax.arguments.settings import function
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.errors import ArgumentError, ShapeError
-from rnn_jax.training import Loss
+from rnn_jax.training.truncated_bptt import Loss
 
 
 class SignalToNoise(NamedTuple):

@@ -11,7 +11,7 @@ from jax import lax
 
 from rnn_jax.analysis.flatten import each_sequence, flat_step, orbit, prepare, pull
 from rnn_jax.analysis.graded import Graded, graded, orthogonalise
-from rnn_jax.arguments import increasing
+from rnn_jax.arguments.settings import increasing
 from rnn_jax.cell import Carry, Cell, Params
 
 

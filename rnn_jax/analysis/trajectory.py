@@ -7,11 +7,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from rnn_jax.analysis.arguments import checked
-from rnn_jax.arguments import function, short
-from rnn_jax.arrays import is_array
+from rnn_jax.arguments.arrays import is_array
+from rnn_jax.arguments.settings import function, short
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.errors import DtypeError, ShapeError, StructureError
-from rnn_jax.training import Loss
+from rnn_jax.training.truncated_bptt import Loss
 from rnn_jax.unroll import step
 
 

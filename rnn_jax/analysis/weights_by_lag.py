@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from rnn_jax.analysis.trajectory import Trajectory, loss_gradients, trajectory
-from rnn_jax.arguments import function, positive
+from rnn_jax.arguments.settings import function, positive
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.training import Loss
+from rnn_jax.training.truncated_bptt import Loss
 from rnn_jax.unroll import step
 
 CHUNK = 16

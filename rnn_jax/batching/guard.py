@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from rnn_jax.arguments import function, positive
+from rnn_jax.arguments.settings import function, positive
 from rnn_jax.errors import ArgumentError, ShapeError
 
 # How many arguments an error names: params of another dtype would fill the screen.

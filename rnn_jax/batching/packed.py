@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rnn_jax.arguments import generator, optional, positive
+from rnn_jax.arguments.settings import generator, optional, positive
 from rnn_jax.batching.sequences import check_fits, lay, looked_at, own_parts
 
 

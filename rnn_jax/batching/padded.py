@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rnn_jax.arguments import generator, increasing, integer, integers, optional, positive
+from rnn_jax.arguments.settings import generator, increasing, integer, integers, optional, positive
 from rnn_jax.batching.sequences import check_fits, lay, looked_at, own_parts
 
 

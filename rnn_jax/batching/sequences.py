@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from rnn_jax.arguments import short
-from rnn_jax.arrays import is_array, taken
+from rnn_jax.arguments.arrays import is_array, taken
+from rnn_jax.arguments.settings import short
 from rnn_jax.errors import ArgumentError, DtypeError, ShapeError, StructureError
 
 

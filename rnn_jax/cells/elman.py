@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import function, pointwise, settle
+from rnn_jax.arguments.settings import function, pointwise, settle
+from rnn_jax.arithmetic import affine, matmul
 from rnn_jax.cell import SizedCell
-from rnn_jax.gates import affine, matmul
 from rnn_jax.initializers import Initializer, Normal, drawn, glorot, identity, orthogonal, zeros
 
 

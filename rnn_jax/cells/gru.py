@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.gates import GatedCell, affine, gate, matmul, pointwise, row, sigmoid, split
+from rnn_jax.arithmetic import affine, gate, matmul, pointwise, row, sigmoid, split
+from rnn_jax.cells.gated import GatedCell
 
 
 class GRUParams(NamedTuple):

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import function, pointwise, positive, settle
+from rnn_jax.arguments.settings import function, pointwise, positive, settle
+from rnn_jax.arithmetic import affine, matmul
 from rnn_jax.cell import SizedCell
-from rnn_jax.gates import affine, matmul
 from rnn_jax.initializers import Initializer, drawn, glorot, orthogonal, zeros
 
 

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import settle
+from rnn_jax.arguments.settings import settle
+from rnn_jax.arithmetic import matmul
 from rnn_jax.cells.elman import ActivatedCell, ElmanCarry
-from rnn_jax.gates import matmul
-from rnn_jax.normalization import layer_norm, positive_epsilon
+from rnn_jax.cells.normalization import layer_norm, positive_epsilon
 
 
 class LayerNormElmanParams(NamedTuple):

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import settle
+from rnn_jax.arguments.settings import settle
+from rnn_jax.arithmetic import matmul, row, split
+from rnn_jax.cells.gated import GatedCell
 from rnn_jax.cells.gru import GRUCarry, gate_biases, mix
-from rnn_jax.gates import GatedCell, matmul, row, split
-from rnn_jax.normalization import normalize, positive_epsilon
+from rnn_jax.cells.normalization import normalize, positive_epsilon
 
 
 class LayerNormGRUParams(NamedTuple):

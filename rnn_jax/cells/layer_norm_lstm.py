@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import settle
+from rnn_jax.arguments.settings import settle
+from rnn_jax.arithmetic import matmul, row, split
+from rnn_jax.cells.gated import GatedCell
 from rnn_jax.cells.lstm import LSTMCarry, gate_biases, remember, show
-from rnn_jax.gates import GatedCell, matmul, row, split
-from rnn_jax.memory_bias import ForgetBias, MemoryBias
-from rnn_jax.normalization import layer_norm, normalize, positive_epsilon
+from rnn_jax.cells.memory_bias import ForgetBias, MemoryBias
+from rnn_jax.cells.normalization import layer_norm, normalize, positive_epsilon
 
 
 class LayerNormLSTMParams(NamedTuple):

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.gates import GatedCell, affine, gate, matmul, pointwise, sigmoid, split
-from rnn_jax.memory_bias import ForgetBias, MemoryBias
+from rnn_jax.arithmetic import affine, gate, matmul, pointwise, sigmoid, split
+from rnn_jax.cells.gated import GatedCell
+from rnn_jax.cells.memory_bias import ForgetBias, MemoryBias
 
 
 class LSTMParams(NamedTuple):

@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import positive, settle
+from rnn_jax.arguments.settings import positive, settle
+from rnn_jax.arithmetic import affine, matmul, split
 from rnn_jax.cell import SizedCell
+from rnn_jax.cells.gated import GatedCell
 from rnn_jax.cells.lstm import gate_biases, remember, show
-from rnn_jax.gates import GatedCell, affine, matmul, split
+from rnn_jax.cells.memory_bias import ForgetBias, MemoryBias
 from rnn_jax.initializers import drawn
-from rnn_jax.memory_bias import ForgetBias, MemoryBias
 
 
 class ProjectedLSTMParams(NamedTuple):

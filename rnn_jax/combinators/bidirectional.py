@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import instance, settle, traceable
+from rnn_jax.arguments.settings import instance, settle, traceable
+from rnn_jax.arguments.trees import form
 from rnn_jax.cell import Carry, Input, Layer, Method, Params
 from rnn_jax.combinators.fit import check_layer, describe, output
 from rnn_jax.errors import ArgumentError, ShapeError
-from rnn_jax.steps import Steps, flip
-from rnn_jax.trees import form
+from rnn_jax.recurrence.steps import Steps, flip
 
 Merge = Callable[[jax.Array, jax.Array], jax.Array]
 """`(forward (..., F), backward (..., G)) -> (..., features)`."""

@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.arguments import short
+from rnn_jax.arguments.settings import short
 from rnn_jax.cell import Input, Layer
 from rnn_jax.errors import ArgumentError
 from rnn_jax.methods.scan import Scan
 from rnn_jax.noise import some_key
-from rnn_jax.steps import Steps
+from rnn_jax.recurrence.steps import Steps
 
 
 def check_layer(place: str, layer: Any, kind: type = Layer) -> None:

@@ -9,8 +9,8 @@ from jax.typing import DTypeLike
 
 from rnn_jax.cell import Carry, Cell, Layer, Method, Params
 from rnn_jax.combinators.fit import check_layer
-from rnn_jax.steps import Steps
-from rnn_jax.wrapper import WrappedCell, Wrapper
+from rnn_jax.combinators.wrapper import WrappedCell, Wrapper
+from rnn_jax.recurrence.steps import Steps
 
 
 class LearnedCarryParams(NamedTuple):

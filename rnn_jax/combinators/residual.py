@@ -7,9 +7,9 @@ import jax
 
 from rnn_jax.cell import Carry, Cell, Layer, Method, Params
 from rnn_jax.combinators.fit import check_layer, describe, fits, output
+from rnn_jax.combinators.wrapper import WrappedCell, Wrapper
 from rnn_jax.errors import ArgumentError
-from rnn_jax.steps import Steps
-from rnn_jax.wrapper import WrappedCell, Wrapper
+from rnn_jax.recurrence.steps import Steps
 
 
 @dataclasses.dataclass(frozen=True)

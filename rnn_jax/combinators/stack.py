@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import instance, settle
+from rnn_jax.arguments.settings import instance, settle
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params
 from rnn_jax.combinators.fit import check_layer, describe, fits, output
 from rnn_jax.errors import ArgumentError
-from rnn_jax.steps import Steps
+from rnn_jax.recurrence.steps import Steps
 
 
 @dataclasses.dataclass(frozen=True)

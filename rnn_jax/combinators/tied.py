@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from rnn_jax.arithmetic import affine
 from rnn_jax.cell import Carry, Cell, Method, Params
 from rnn_jax.combinators.fit import check_layer, describe, output
 from rnn_jax.combinators.stack import Stack, stack
+from rnn_jax.combinators.wrapper import WrappedCell
 from rnn_jax.errors import ArgumentError
-from rnn_jax.gates import affine
 from rnn_jax.layers.embedding import Embedding, EmbeddingParams
-from rnn_jax.steps import Steps
-from rnn_jax.wrapper import WrappedCell
+from rnn_jax.recurrence.steps import Steps
 
 
 class TiedParams(NamedTuple):

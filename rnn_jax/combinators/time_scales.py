@@ -7,14 +7,13 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import number
+from rnn_jax.arguments.settings import number
+from rnn_jax.arithmetic import at_least_float32, gate, pointwise
 from rnn_jax.cell import Carry, Params, SplitCell
 from rnn_jax.combinators.fit import check_layer
+from rnn_jax.combinators.wrapper import WrappedSplitCell
 from rnn_jax.errors import ArgumentError
-from rnn_jax.gates import gate, pointwise
-from rnn_jax.precision import at_least_float32
-from rnn_jax.steps import Steps
-from rnn_jax.wrapper import WrappedSplitCell
+from rnn_jax.recurrence.steps import Steps
 
 
 class TimeScalesParams(NamedTuple):

@@ -7,14 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.arguments import rate, settle
+from rnn_jax.arguments.settings import rate, settle
 from rnn_jax.cell import Carry, Layer, Params, SplitCell
 from rnn_jax.combinators.fit import check_layer
+from rnn_jax.combinators.wrapper import WrappedSplitCell
+from rnn_jax.devices.sharding import split_like
 from rnn_jax.errors import ArgumentError
 from rnn_jax.noise import Noisy, drop, missing_key, needs_key, survivors
-from rnn_jax.sharding import split_like
-from rnn_jax.steps import Steps
-from rnn_jax.wrapper import WrappedSplitCell
+from rnn_jax.recurrence.steps import Steps
 
 
 @dataclasses.dataclass(frozen=True)

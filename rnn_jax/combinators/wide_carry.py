@@ -6,10 +6,10 @@ from typing import Any
 
 import jax
 
+from rnn_jax.arithmetic import at_least_float32
 from rnn_jax.cell import Carry, Params, SplitCell
 from rnn_jax.combinators.fit import check_layer
-from rnn_jax.precision import at_least_float32
-from rnn_jax.wrapper import WrappedSplitCell
+from rnn_jax.combinators.wrapper import WrappedSplitCell
 
 
 @dataclasses.dataclass(frozen=True)

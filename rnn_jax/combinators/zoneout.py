@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import jax
 from jax.tree_util import Partial
 
-from rnn_jax.arguments import rate as is_rate
+from rnn_jax.arguments.settings import rate as is_rate
 from rnn_jax.cell import Carry, Params, SplitCell
 from rnn_jax.combinators.fit import check_layer
+from rnn_jax.combinators.wrapper import WrappedSplitCell
+from rnn_jax.devices.sharding import split_like
 from rnn_jax.errors import ArgumentError
 from rnn_jax.noise import Noisy, missing_key, needs_key, some_key, survivors_by_step
-from rnn_jax.sharding import split_like
-from rnn_jax.steps import Steps, select
-from rnn_jax.wrapper import WrappedSplitCell
+from rnn_jax.recurrence.steps import Steps, select
 
 Rate = Any
 """A number in [0, 1), or a carry of them: `LSTMCarry(h=0.05, c=0.5)`."""

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import optax
 
 import rnn_jax as rnn
+from rnn_jax.combinators.wrapper import Wrapper
 from rnn_jax.language.config import Config
 from rnn_jax.language.softmax import linear_cross_entropy
-from rnn_jax.wrapper import Wrapper
 
 CELLS: dict[str, Callable[[int, int], rnn.SplitCell]] = {
     "elman": rnn.Elman,

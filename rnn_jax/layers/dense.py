@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import function, positive, settle
+from rnn_jax.arguments.settings import function, positive, settle
+from rnn_jax.arithmetic import affine
 from rnn_jax.cell import Input
-from rnn_jax.gates import affine
 from rnn_jax.initializers import Initializer, drawn, glorot, zeros
 from rnn_jax.layers.memoryless import Memoryless
 

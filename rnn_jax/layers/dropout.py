@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import positive, rate, settle
+from rnn_jax.arguments.settings import positive, rate, settle
 from rnn_jax.cell import Input
+from rnn_jax.devices.sharding import split_like
 from rnn_jax.layers.memoryless import Memoryless
 from rnn_jax.noise import (
     Noisy,
@@ -18,8 +19,7 @@ from rnn_jax.noise import (
     survivors,
     survivors_by_step,
 )
-from rnn_jax.sharding import split_like
-from rnn_jax.steps import Steps
+from rnn_jax.recurrence.steps import Steps
 
 
 @dataclasses.dataclass(frozen=True)

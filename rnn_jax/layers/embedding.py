@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax import integers
-from rnn_jax.arguments import finite, function, positive, settle
+from rnn_jax.arguments import integers
+from rnn_jax.arguments.settings import finite, function, positive, settle
 from rnn_jax.cell import Input
+from rnn_jax.devices.sharding import rows_of
 from rnn_jax.initializers import Initializer, Normal, drawn
 from rnn_jax.layers.memoryless import Memoryless
-from rnn_jax.sharding import rows_of
 
 
 class EmbeddingParams(NamedTuple):

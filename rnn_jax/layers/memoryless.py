@@ -6,7 +6,7 @@ from typing import Any, final
 import jax
 
 from rnn_jax.cell import Cell, Method, Params
-from rnn_jax.steps import Steps
+from rnn_jax.recurrence.steps import Steps
 
 
 class Memoryless(Cell):

@@ -23,14 +23,14 @@ from jax import lax
 from jax.export import is_symbolic_dim
 from jax.tree_util import Partial
 
-from rnn_jax.arguments import at_least, integer, optional, positive, settle
+from rnn_jax.arguments.settings import at_least, integer, optional, positive, settle
 from rnn_jax.cell import Carry, Cell, Params, SplitCell
+from rnn_jax.devices.sharding import zeros
 from rnn_jax.errors import ArgumentError, DtypeError
-from rnn_jax.marked import marked
 from rnn_jax.methods.linear_recurrence import after_last, before_each, solve
 from rnn_jax.methods.tangents import jvp, moving
-from rnn_jax.sharding import zeros
-from rnn_jax.steps import Steps
+from rnn_jax.recurrence.padding import marked
+from rnn_jax.recurrence.steps import Steps
 
 BRANCHES = 8
 """How many stretches of a level make one of the next, where the levels are nested."""

@@ -6,10 +6,10 @@ from typing import Any
 import jax
 from jax import lax
 
-from rnn_jax.arguments import positive, settle
+from rnn_jax.arguments.settings import positive, settle
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.marked import marked
-from rnn_jax.steps import Steps
+from rnn_jax.recurrence.padding import marked
+from rnn_jax.recurrence.steps import Steps
 
 
 @dataclasses.dataclass(frozen=True)

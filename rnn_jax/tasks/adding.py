@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import at_least
+from rnn_jax.arguments.settings import at_least
 from rnn_jax.tasks.settings import settings
 
 MARKED = at_least(2, ", for two steps are marked")

@@ -4,8 +4,8 @@ from typing import Any
 
 import jax
 
-from rnn_jax.arguments import Rule, floating, positive
-from rnn_jax.arrays import key as one_key
+from rnn_jax.arguments.arrays import key as one_key
+from rnn_jax.arguments.settings import Rule, floating, positive
 
 
 def settings(

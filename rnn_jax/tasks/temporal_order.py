@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import at_least
+from rnn_jax.arguments.settings import at_least
 from rnn_jax.tasks.settings import settings
 
 TENTHS = at_least(10, ", for a tenth of the sequence must have a step")

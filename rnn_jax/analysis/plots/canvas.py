@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rnn_jax.arguments import instance, short
+from rnn_jax.arguments.settings import instance, short
 from rnn_jax.errors import StructureError
 
 if TYPE_CHECKING:

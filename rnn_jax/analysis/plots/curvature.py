@@ -9,7 +9,7 @@ import numpy as np
 
 from rnn_jax.analysis.curvature import SpectralDensity, a_density, smoothed
 from rnn_jax.analysis.plots.canvas import BLUE, GREY, canvas
-from rnn_jax.arguments import above_zero, optional
+from rnn_jax.arguments.settings import above_zero, optional
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnn_jax.analysis.fixed_points import FixedPoints
 from rnn_jax.analysis.plots.canvas import BLUE, GREY, VERMILION, canvas, result
-from rnn_jax.arrays import reals
+from rnn_jax.arguments.arrays import reals
 from rnn_jax.errors import ArgumentError, ShapeError
 
 if TYPE_CHECKING:

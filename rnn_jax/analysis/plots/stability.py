@@ -11,7 +11,7 @@ from rnn_jax.analysis.fixed_points import FixedPoints
 from rnn_jax.analysis.lyapunov import LyapunovSpectrum
 from rnn_jax.analysis.normality import Normality
 from rnn_jax.analysis.plots.canvas import BLUE, GREY, SCALE, VERMILION, canvas, plane, result
-from rnn_jax.arrays import array
+from rnn_jax.arguments.arrays import array
 from rnn_jax.errors import ShapeError
 
 if TYPE_CHECKING:

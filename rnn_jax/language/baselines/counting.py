@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnn_jax.arguments import positive
+from rnn_jax.arguments.settings import positive
 from rnn_jax.language.baselines.ngram import as_tokens
 
 

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnn_jax.arguments import function, positive, short
+from rnn_jax.arguments.settings import function, positive, short
 from rnn_jax.cell import Carry, Layer, Method, Params
 from rnn_jax.checks import check_carry, check_input, check_key, check_layer, check_params
 from rnn_jax.errors import ArgumentError, ShapeError, StructureError
 from rnn_jax.methods.bptt import BPTT
-from rnn_jax.steps import select
+from rnn_jax.recurrence.steps import select
 from rnn_jax.unroll import unroll
 
 Loss = Callable[[jax.Array, Any], jax.Array]

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax.arguments import positive, short
+from rnn_jax.arguments.settings import positive, short
 from rnn_jax.cell import Carry, Layer, Method, Params
 from rnn_jax.checks import check_input, check_layer, check_params
 from rnn_jax.errors import ArgumentError, StructureError

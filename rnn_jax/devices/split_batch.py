@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from rnn_jax.arguments import function, integer, optional
-from rnn_jax.dependence import bends_a_number_of
+from rnn_jax.arguments.settings import function, integer, optional
 from rnn_jax.errors import ArgumentError, ShapeError
+from rnn_jax.recurrence.dependence import bends_a_number_of
 
 AXIS = "batch"
 

@@ -9,7 +9,7 @@ import jax
 import jax.export
 import jax.numpy as jnp
 
-from rnn_jax.arguments import flag, integer
+from rnn_jax.arguments.settings import flag, integer
 from rnn_jax.cell import Layer, Params
 from rnn_jax.checks import check_layer, check_params
 from rnn_jax.errors import ArgumentError

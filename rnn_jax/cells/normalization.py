@@ -5,10 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.arguments import number
+from rnn_jax.arguments.settings import number
+from rnn_jax.arithmetic import at_least_float32, row
 from rnn_jax.errors import ArgumentError
-from rnn_jax.gates import row
-from rnn_jax.precision import at_least_float32
 
 
 def normalize(x: jax.Array, epsilon: float) -> jax.Array:

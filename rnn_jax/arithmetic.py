@@ -1,78 +1,14 @@
-"""What cells share: a weight matrix per gate, and arithmetic that keeps one derivative an input."""
+"""What cells are made of: matrix products over all rows, and gates that lose no digits."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
-from typing import NamedTuple, final
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import function, settle, short, value_of
-from rnn_jax.cell import SizedCell
-from rnn_jax.errors import ArgumentError
-from rnn_jax.initializers import Initializer, as_asked, drawn, glorot, orthogonal
-from rnn_jax.memory_bias import ForgetBias, MemoryBias
-from rnn_jax.precision import at_least_float32
-from rnn_jax.sharding import rows_apart
-
-
-@dataclasses.dataclass(frozen=True)
-class GatedCell(SizedCell):
-    """A sized cell whose weights are blocks, one a gate, side by side on the last axis."""
-
-    input_init: Initializer = dataclasses.field(default=glorot, repr=False)
-    """Draws `w_xh`, gate by gate."""
-    recurrent_init: Initializer = dataclasses.field(default=orthogonal, repr=False)
-    """Draws `w_hh`, gate by gate."""
-    memory_bias: MemoryBias = ForgetBias(0.0)
-    """Draws what the gates that remember and that write start with; other biases start at 0."""
-
-    def __post_init__(self) -> None:
-        """Refuse sizes that make no network, and a bias that is not drawn by a value."""
-        super().__post_init__()
-        settle(self, input_init=function, recurrent_init=function, memory_bias=is_memory_bias)
-
-    @final
-    def weights(
-        self, key: jax.Array, gates: int, dtype: DTypeLike, feedback: int | None = None
-    ) -> tuple[jax.Array, jax.Array]:
-        """Draw `w_xh` `(D, gates * H)` and `w_hh` `(feedback, gates * H)`, by default of H rows.
-
-        Block by block, for an orthogonal matrix of shape `(H, 4H)` is not four orthogonal
-        matrices, and fan-in and fan-out are meant for the map to one gate.
-        """
-        k_xh, k_hh = jax.random.split(key)
-
-        def blocks(init: str, key: jax.Array, rows: int) -> jax.Array:
-            keys = jax.random.split(key, gates)
-            shape = rows, self.hidden_size
-            return jnp.concatenate([drawn(self, init, k, shape, dtype) for k in keys], -1)
-
-        return (
-            blocks("input_init", k_xh, self.input_size),
-            blocks("recurrent_init", k_hh, feedback or self.hidden_size),
-        )
-
-    @final
-    def memory_biases(self, key: jax.Array, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
-        """Draw the biases of what remembers and what writes, `(H,)` each, apart from `weights`."""
-        found = self.memory_bias(jax.random.fold_in(key, 2), self.hidden_size, dtype)
-        if not isinstance(found, tuple) or len(found) != 2:
-            raise ArgumentError(
-                f"{self!r}: memory_bias must return a pair, the biases of what remembers and of "
-                f"what writes, got {short(found)}."
-            )
-        remember, write = (
-            as_asked(self, "memory_bias", one, (self.hidden_size,), dtype) for one in found
-        )
-        return remember, write
-
-
-is_memory_bias = value_of(
-    "a draw of the biases of the memory's gates", "ForgetBias(1.0) or Chrono(longest=784)"
-)
+from rnn_jax.devices.sharding import rows_apart
 
 
 def matmul(x: jax.Array, w: jax.Array) -> jax.Array:
@@ -131,6 +67,11 @@ def pointwise(f: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
         return out, tangent.astype(out.dtype)
 
     return functools.wraps(f)(with_tangent)
+
+
+def at_least_float32(dtype: DTypeLike) -> DTypeLike:
+    """`dtype`, or float32 in place of a narrower one: for statistics, random draws and LAPACK."""
+    return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
 
 
 def _widened(x: jax.Array) -> jax.Array:

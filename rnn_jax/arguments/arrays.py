@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnn_jax import integers
-from rnn_jax.arguments import Name, Of, short
+from rnn_jax.arguments import integers
+from rnn_jax.arguments.settings import Name, Of, short
 from rnn_jax.errors import DtypeError, StructureError
 
 

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments import at_least, finite, settle
-from rnn_jax.precision import at_least_float32
+from rnn_jax.arguments.settings import at_least, finite, settle
+from rnn_jax.arithmetic import at_least_float32
 
 
 class MemoryBias(Protocol):

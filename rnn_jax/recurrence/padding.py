@@ -11,8 +11,8 @@ import jax
 from jax.tree_util import Partial
 
 from rnn_jax.cell import Carry, Cell, Params, SplitCell
-from rnn_jax.steps import Steps, select
-from rnn_jax.wrapper import WrappedCell, WrappedSplitCell
+from rnn_jax.combinators.wrapper import WrappedCell, WrappedSplitCell
+from rnn_jax.recurrence.steps import Steps, select
 
 
 def marked(cell: Cell, params: Params, xs: Any, steps: Steps) -> tuple[Cell, Params, Any]:

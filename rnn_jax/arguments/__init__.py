@@ -1,0 +1,1 @@
+"""What users hand over: each rule returns the value to work with, or raises a sentence."""

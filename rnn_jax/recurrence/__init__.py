@@ -1,0 +1,1 @@
+"""What goes through time, apart from how: the contract, padding, structure."""

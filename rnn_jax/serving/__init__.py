@@ -1,0 +1,1 @@
+"""Trained layers at work: streams, and programs for where there is no rnn_jax."""
