@@ -15,7 +15,7 @@ from benchmarks.report import RESULTS, about, table, with_machine, write
 from rnn_jax import tasks
 
 BATCH, HIDDEN = 4, 128
-METHODS = {"sqrt": rnn.BPTT(checkpoint="sqrt"), "log": rnn.BPTT(checkpoint="log")}
+METHODS = {"sqrt": rnn.Checkpointed(rnn.BPTT(), "sqrt"), "log": rnn.Checkpointed(rnn.BPTT(), "log")}
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from rnn_jax.process.interrupts import leave_while_starting
 leave_while_starting()
 
 from rnn_jax import analysis, batching, tasks
+from rnn_jax.arithmetic import surrogate
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, SplitCell
 from rnn_jax.cells.elman import IRNN, Elman, ElmanCarry, ElmanParams
 from rnn_jax.cells.gru import GRU, GRUCarry, GRUParams
@@ -32,6 +33,7 @@ from rnn_jax.combinators.learned_carry import (
     LearnedCarryParams,
     learned_carry,
 )
+from rnn_jax.combinators.map_cotangent import MapCotangent, map_cotangent
 from rnn_jax.combinators.residual import Residual, ResidualLayer, residual
 from rnn_jax.combinators.stack import LayerStack, Stack, stack
 from rnn_jax.combinators.tied import Tied, TiedParams, tied
@@ -47,8 +49,10 @@ from rnn_jax.layers.dropout import Dropout, VariationalDropout
 from rnn_jax.layers.embedding import Embedding, EmbeddingParams
 from rnn_jax.layers.memoryless import Memoryless
 from rnn_jax.methods.bptt import BPTT
+from rnn_jax.methods.checkpointed import Checkpointed
 from rnn_jax.methods.scan import Scan
 from rnn_jax.process.allocator import keep_memory
+from rnn_jax.recurrence.recurrence import Recurrence
 from rnn_jax.recurrence.steps import Steps
 from rnn_jax.serving.export import ExportedCell, export
 from rnn_jax.serving.serialization import register_namedtuples
@@ -76,6 +80,7 @@ __all__ = [
     "BidirectionalParams",
     "Carry",
     "Cell",
+    "Checkpointed",
     "Chrono",
     "Dense",
     "DenseParams",
@@ -110,6 +115,7 @@ __all__ = [
     "LearnedCarryParams",
     "MGUCarry",
     "MGUParams",
+    "MapCotangent",
     "MemoryBias",
     "Memoryless",
     "Method",
@@ -120,6 +126,7 @@ __all__ = [
     "ProjectedLSTMCarry",
     "ProjectedLSTMParams",
     "RNNError",
+    "Recurrence",
     "Residual",
     "ResidualLayer",
     "Scan",
@@ -147,11 +154,13 @@ __all__ = [
     "keep_memory",
     "leaky",
     "learned_carry",
+    "map_cotangent",
     "residual",
     "split_batch",
     "stack",
     "step",
     "stream",
+    "surrogate",
     "tasks",
     "tied",
     "time_scales",

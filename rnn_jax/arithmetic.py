@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from rnn_jax.arguments.settings import function
 from rnn_jax.devices.sharding import rows_apart
 
 
@@ -67,6 +68,40 @@ def pointwise(f: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
         return out, tangent.astype(out.dtype)
 
     return functools.wraps(f)(with_tangent)
+
+
+def surrogate(
+    f: Callable[[jax.Array], jax.Array], derivative: Callable[[jax.Array], jax.Array]
+) -> Callable[[jax.Array], jax.Array]:
+    """The pointwise `f` with another derivative: that of a spike, of a rounding, of any step.
+
+    `y = f(x)`, `dy = derivative(x) dx`. Where `f` is flat or jumps, its own derivative teaches
+    nothing; a surrogate lets the gradient through. It has a tangent, so that every method and
+    every mode of differentiation takes a cell with it inside, which they do not take with a
+    `jax.custom_vjp`. With `derivative=jnp.ones_like` it is the straight-through estimator. Sources:
+    Neftci, Mostafa & Zenke, Surrogate gradient learning in spiking neural networks, IEEE Signal
+    Processing Magazine 36, 2019; Bengio, Leonard & Courville, 2013, arXiv:1308.3432.
+
+    Raises `ArgumentError` for what is no function.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
+    >>> spike = rnn.surrogate(lambda v: jnp.heaviside(v, 0.0), lambda v: 1 / (1 + jnp.abs(v)) ** 2)
+    >>> float(spike(1.0)), float(jax.grad(spike)(1.0))
+    (1.0, 0.25)
+    """
+    function("surrogate: f", f)
+    function("surrogate: derivative", derivative)
+
+    @jax.custom_jvp
+    def with_surrogate(x: jax.Array) -> jax.Array:
+        return f(x)
+
+    @with_surrogate.defjvp
+    def _(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+        (x,), (dx,) = primals, tangents
+        return with_surrogate(x), derivative(x) * dx
+
+    return functools.wraps(f)(with_surrogate)
 
 
 def at_least_float32(dtype: DTypeLike) -> DTypeLike:

@@ -4,7 +4,7 @@ import abc
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, final
+from typing import Any, NamedTuple, final
 
 import jax
 import jax.numpy as jnp
@@ -16,12 +16,9 @@ from rnn_jax.arguments.trees import difference, form
 from rnn_jax.devices.sharding import on_each_part
 from rnn_jax.errors import StructureError
 from rnn_jax.process.pickling import reduced
+from rnn_jax.recurrence.padding import padded
+from rnn_jax.recurrence.recurrence import Carry, Method, Params, Recurrence
 from rnn_jax.recurrence.steps import Steps
-
-Params = Any
-"""A pytree of arrays: NamedTuples in this library."""
-Carry = Any
-"""A pytree of arrays of shape `(*batch, features)`: what one step hands to the next."""
 
 
 class Input(NamedTuple):
@@ -29,18 +26,6 @@ class Input(NamedTuple):
 
     shape: tuple[int, ...]
     kind: Any
-
-
-class Method(Protocol):
-    """A way through time, as a value: `Scan()`, `BPTT(chunk=16)`."""
-
-    def __call__(
-        self, cell: "Cell", params: Params, xs: Any, carry: Carry, steps: Steps = Steps()
-    ) -> tuple[Carry, jax.Array]:
-        """Run `cell` over `xs` `(T, *batch, ...)`: the final carry and hs `(T, *batch, ...)`.
-
-        What it emits where no step happens is whatever is cheap; the caller blanks it.
-        """
 
 
 class Layer(abc.ABC):
@@ -139,7 +124,7 @@ def _calm(setting: Any) -> Any:
     return tuple(map(_calm, setting)) if type(setting) is tuple else setting
 
 
-class Cell(Layer):
+class Cell(Layer, Recurrence):
     """A layer that can also take one step: three pure functions before, during and after time.
 
     ========= ============================== ======================= =========================
@@ -147,20 +132,31 @@ class Cell(Layer):
     ========= ============================== ======================= =========================
     before    `project(params, xs) -> zs`    once, on all steps      `project(p, xs)[t] ==
                                                                      project(p, xs[t])`
-    during    `step(params, carry, z)`       inside the scan         never sees x
+    during    `step(params, carry, z)`       inside the loop         never sees x
     after     `readout(params, hs, xs)`      once, on all steps      as for `project`
     ========= ============================== ======================= =========================
 
-    What does not need the past cannot be written inside the loop.
+    What does not need the past cannot be written inside the loop. To a method a cell is a
+    `Recurrence`: of one that says no more than `step`, `recur` is the whole step.
     """
-
-    @abc.abstractmethod
-    def project(self, params: Params, xs: Any) -> Any:
-        """What each step needs of its input, for any leading axes: `(..., *input) -> (..., Z)`."""
 
     @abc.abstractmethod
     def step(self, params: Params, carry: Carry, z: Any) -> tuple[Carry, jax.Array]:
         """One step of the recurrence: `(carry, z) -> (carry, h)`, for any batch axes."""
+
+    def recur(self, params: Params, carry: Carry, z: Any) -> Any:
+        """The whole step."""
+        return Stepped(*self.step(params, carry, z))
+
+    def update(self, carry: Carry, a: Any) -> Carry:
+        """Nothing is left to do."""
+        del carry
+        return a.carry
+
+    def emit(self, carry: Carry, a: Any) -> jax.Array:
+        """What the step emitted."""
+        del carry
+        return a.h
 
     def draw(self, params: Params, xs: Any, steps: Steps) -> tuple[Params, Any]:
         """Params and inputs with all noise of a run beside them; as they are by default."""
@@ -178,17 +174,24 @@ class Cell(Layer):
         """Hand the loop to `method`, then read out all steps at once."""
         axes = xs.ndim - len(self.input.shape)
         params, xs = self.draw(params, xs, steps)
-        run = functools.partial(method, self)
-        carry, hs = on_each_part(run, axes, params, xs, carry, steps)
+        cell, inside, marked = padded(self, params, xs, steps)
+        carry, hs = on_each_part(functools.partial(method, cell), axes, inside, marked, carry)
         return carry, steps.blank(self.readout(params, hs, xs))
 
 
-class SplitCell(Cell):
-    """A cell whose step is weights first, then arithmetic, and which emits a part of its carry.
+class Stepped(NamedTuple):
+    """What a whole step makes."""
 
-    `recur` holds every weight of the loop and returns the preactivations `a`; `update` is free of
-    params, and pointwise in most cells. From this split `BPTT` takes each weight gradient as one
-    matmul over a whole chunk of steps, and stores nothing but carries.
+    carry: Carry
+    h: jax.Array
+
+
+class SplitCell(Cell):
+    """A cell whose step is weights first, then arithmetic.
+
+    `recur` holds every weight of the loop and returns the preactivations `a`; `update` and `emit`
+    are free of params, and pointwise in most cells. From this split `BPTT` takes each weight
+    gradient as one matmul over a whole block of steps, and stores nothing but carries.
     """
 
     @abc.abstractmethod
@@ -199,25 +202,15 @@ class SplitCell(Cell):
     def update(self, carry: Carry, a: Any) -> Carry:
         """The next carry from the last one and the preactivations: no params."""
 
-    @abc.abstractmethod
-    def emit(self, carry: Carry) -> jax.Array:
-        """The hidden state that the step emits: a part of the carry that it made."""
-
-    def linearize(self, carries: Carry, a: Any, after: Carry) -> Callable[[Carry, Any], Carry]:
-        """The tangent of `update` at every step of a chunk: `(d_carry, d_a) -> d_carry_next`.
-
-        `carries`, `a` and `after` have a leading axis of steps; so has every leaf of the
-        returned pytree of local derivatives, which the loop over steps slices. Override it
-        where the derivatives follow from `after` alone: then `a` is never computed again.
-        """
-        del after
-        return jax.vmap(lambda c, a: jax.linearize(self.update, c, a)[1])(carries, a)
+    def emit(self, carry: Carry, a: Any) -> jax.Array:
+        """The hidden state h: the first array of the carry that the step made, by default."""
+        del a
+        return jax.tree.leaves(carry)[0]
 
     @final
     def step(self, params: Params, carry: Carry, z: Any) -> tuple[Carry, jax.Array]:
-        """`recur`, then `update`."""
-        carry = self.update(carry, self.recur(params, carry, z))
-        return carry, self.emit(carry)
+        """`recur`, then `update`, then `emit`."""
+        return Recurrence.step(self, params, carry, z)
 
 
 @dataclasses.dataclass(frozen=True)

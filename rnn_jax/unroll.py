@@ -23,7 +23,7 @@ from rnn_jax.checks import (
 )
 from rnn_jax.devices.sharding import split_like, whole_beside
 from rnn_jax.methods.bptt import BPTT
-from rnn_jax.recurrence.padding import marked
+from rnn_jax.recurrence.recurrence import Recurrence
 from rnn_jax.recurrence.steps import Steps, flip, select
 
 
@@ -195,11 +195,8 @@ def step(
     return carry, ys[0]
 
 
-def _once(
-    cell: Cell, params: Params, xs: Any, carry: Carry, steps: Steps = Steps()
-) -> tuple[Carry, jax.Array]:
+def _once(cell: Recurrence, params: Params, xs: Any, carry: Carry) -> tuple[Carry, jax.Array]:
     """The method of a sequence of one step: no loop."""
-    cell, params, xs = marked(cell, params, xs, steps)
     carry, h = cell.step(params, carry, jax.tree.map(lambda z: z[0], cell.project(params, xs)))
     return carry, h[None]
 

@@ -11,6 +11,7 @@ import pytest
 
 import rnn_jax as rnn
 from tests import reference
+from tests.split import OutputGated
 from tests.unsplit import PeepholeLSTM, ResetBeforeGRU
 
 
@@ -92,6 +93,7 @@ CASES = [
     ),
     Case("peephole", lambda: PeepholeLSTM(2, 3), peephole),
     Case("reset-before", lambda: ResetBeforeGRU(2, 3), reference.loop(reference.reset_before_gru)),
+    Case("output-gated", lambda: OutputGated(2, 3), reference.loop(reference.output_gated)),
     Case("embedding", lambda: rnn.Embedding(VOCABULARY, 3), embedding),
     Case("dense", lambda: rnn.Dense(2, 3), dense),
     Case(

@@ -235,6 +235,12 @@ def peephole_lstm(p, carry, x):
     return {"h": h, "c": c}, h
 
 
+def output_gated(params, carry, x):
+    a, o = np.split(x @ params["w_xh"] + carry["h"] @ params["w_hh"], 2, -1)
+    h = np.tanh(a)
+    return {"h": h}, sigmoid(o) * h
+
+
 def reset_before_gru(p, carry, x):
     h = carry["h"]
     r = sigmoid(x @ p["w_xr"] + h @ p["w_hr"])

@@ -224,7 +224,7 @@ def test_carries_that_are_not_kept_are_computed_again(name):
             flat, _ = ravel_pytree((carry, ys))
             return jnp.sum(jnp.sin(flat))
 
-        methods = [rnn.Scan(), *(rnn.BPTT(chunk=1, checkpoint=checkpoint) for checkpoint in kept)]
+        methods = [rnn.Scan(), *(rnn.Checkpointed(rnn.BPTT(chunk=1), every) for every in kept)]
         return [jax.value_and_grad(loss)(params, method) for method in methods]
 
     expected, *actual = outcomes(params)

@@ -167,9 +167,9 @@ def test_a_length_that_is_left_open_has_no_root(key):
     cell = rnn.GRU(2, 3)
     (t,) = jax.export.symbolic_shape("t")
     run = jax.jit(
-        lambda xs: rnn.unroll(cell, cell.init(key), xs, method=rnn.BPTT(checkpoint="log"))
+        lambda xs: rnn.unroll(cell, cell.init(key), xs, method=rnn.Checkpointed(rnn.BPTT(), "log"))
     )
-    with pytest.raises(rnn.ArgumentError, match=r"checkpoint='log' needs .*left open, t;"):
+    with pytest.raises(rnn.ArgumentError, match=r"every='log' needs .*left open, t;"):
         jax.export.export(run)(jax.ShapeDtypeStruct((t, 2), jnp.float32))
 
 

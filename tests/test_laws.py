@@ -184,7 +184,7 @@ def test_project_and_readout_see_no_time(case):
 @every_case
 def test_recur_sees_no_time(case):
     cell, params = case.cell, case.params()
-    if not isinstance(cell, rnn.SplitCell):
+    if not isinstance(cell, rnn.Cell):
         assert not hasattr(cell, "recur")
         return
     carries, zs = case.carry(params, (4, 2)), cell.project(params, case.xs(4, 2))

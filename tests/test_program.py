@@ -122,11 +122,11 @@ def test_temporaries_are_the_carries(name, leaves):
 
 
 @pytest.mark.parametrize(
-    ("checkpoint", "growth"),
+    ("every", "growth"),
     [(None, 4.0), ("sqrt", 1 / 8), ("log", 1 / 8)],
     ids=str,
 )
-def test_what_is_kept_for_the_gradient(checkpoint, growth):
+def test_what_is_kept_for_the_gradient(every, growth):
     """How many carries a step of T costs where the loss reads the last one alone."""
     cell, batch = rnn.GRU(1, 32), 16
     params = cell.init(jax.random.key(0))
@@ -135,7 +135,7 @@ def test_what_is_kept_for_the_gradient(checkpoint, growth):
         xs = jnp.ones((steps, batch, 1), jnp.float32)
 
         def loss(params, xs):
-            method = rnn.BPTT(chunk=CHUNK, checkpoint=checkpoint, store=0)
+            method = rnn.Checkpointed(FRUGAL, every) if every else FRUGAL
             carry, _ = rnn.unroll(cell, params, xs, method=method)
             return jnp.sum(carry.h)
 
@@ -144,7 +144,7 @@ def test_what_is_kept_for_the_gradient(checkpoint, growth):
     a_step = (memory(8192) - memory(2048)) / 6144
     carry = batch * 32 * 4
     assert a_step < growth * carry
-    if checkpoint is None:
+    if every is None:
         assert a_step >= carry
 
 

@@ -25,8 +25,8 @@ from benchmarks.variants import Variant
 OURS, FLOOR = "rnn_jax", "floor"
 METHODS: dict[str, rnn.Method] = {
     OURS: rnn.BPTT(),
-    "rnn_jax sqrt": rnn.BPTT(checkpoint="sqrt"),
-    "rnn_jax log": rnn.BPTT(checkpoint="log"),
+    "rnn_jax sqrt": rnn.Checkpointed(rnn.BPTT(), "sqrt"),
+    "rnn_jax log": rnn.Checkpointed(rnn.BPTT(), "log"),
     "rnn_jax Scan": rnn.Scan(),
 }
 """The first is what others are compared with."""

@@ -71,10 +71,6 @@ class ActivatedCell(SizedCell):
         """`h = activation(a)`."""
         return ElmanCarry(self.activation(a.astype(carry.h.dtype)))
 
-    def emit(self, carry: ElmanCarry) -> jax.Array:
-        """`h`."""
-        return carry.h
-
     def linearize(
         self, carries: ElmanCarry, a: jax.Array, after: ElmanCarry
     ) -> Callable[[ElmanCarry, jax.Array], ElmanCarry]:

@@ -77,10 +77,6 @@ class GRU(GatedCell):
         """The convex combination of the old state and the candidate."""
         return GRUCarry(mix(carry.h, *a))
 
-    def emit(self, carry: GRUCarry) -> jax.Array:
-        """`h`."""
-        return carry.h
-
 
 def gate_biases(cell: GatedCell, key: jax.Array, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
     """A fresh `b_h` `(3 * H,)` and `b_hn` `(H,)` of a GRU: 0 but for the memory's bias at z."""

@@ -105,7 +105,3 @@ class Jordan(SizedCell):
     def update(self, carry: JordanCarry, a: jax.Array) -> JordanCarry:
         """`y = output_activation(a)`."""
         return JordanCarry(self.output_activation(a.astype(carry.y.dtype)))
-
-    def emit(self, carry: JordanCarry) -> jax.Array:
-        """`y`."""
-        return carry.y

@@ -94,10 +94,6 @@ class LayerNormGRU(GatedCell):
         """The convex combination of the old state and the candidate."""
         return GRUCarry(mix(carry.h, *a))
 
-    def emit(self, carry: GRUCarry) -> jax.Array:
-        """`h`."""
-        return carry.h
-
     def _normalize(self, a: jax.Array) -> jax.Array:
         """The two gates together, the candidate apart."""
         gates, candidate = jnp.split(a, [2 * self.hidden_size], axis=-1)

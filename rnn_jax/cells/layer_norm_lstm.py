@@ -109,7 +109,3 @@ class LayerNormLSTM(GatedCell):
         i, f, g, o, gain_c, b_c = a
         c = remember(carry.c, i, f, g)
         return LSTMCarry(h=show(layer_norm(c, gain_c, b_c, self.epsilon), o), c=c)
-
-    def emit(self, carry: LSTMCarry) -> jax.Array:
-        """`h`."""
-        return carry.h

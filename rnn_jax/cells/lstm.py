@@ -83,10 +83,6 @@ class LSTM(GatedCell):
         c = remember(carry.c, i, f, g)
         return LSTMCarry(h=show(c, o), c=c)
 
-    def emit(self, carry: LSTMCarry) -> jax.Array:
-        """`h`."""
-        return carry.h
-
 
 def gate_biases(cell: GatedCell, key: jax.Array, dtype: DTypeLike) -> jax.Array:
     """A fresh `b_h` `(4 * H,)` of an LSTM: the memory's biases at i and f, 0 at g and o."""

@@ -78,10 +78,6 @@ class MGU(GatedCell):
         """The convex combination of the old state and the candidate."""
         return MGUCarry(_mix(carry.h, *a))
 
-    def emit(self, carry: MGUCarry) -> jax.Array:
-        """`h`."""
-        return carry.h
-
 
 @pointwise
 def _mix(h: jax.Array, f: jax.Array, x_n: jax.Array, h_n: jax.Array) -> jax.Array:

@@ -110,10 +110,6 @@ class ProjectedLSTM(GatedCell, _Sizes):
         c = remember(carry.c, i, f, g)
         return ProjectedLSTMCarry(m=show(c, o), c=c)
 
-    def emit(self, carry: ProjectedLSTMCarry) -> jax.Array:
-        """`m`, which `readout` projects."""
-        return carry.m
-
     def readout(self, params: ProjectedLSTMParams, hs: jax.Array, xs: jax.Array) -> jax.Array:
         """`r = m @ w_hr`, of all steps at once."""
         del xs

@@ -76,8 +76,8 @@ class WrappedSplitCell(Wrapper, SplitCell):
     def update(self, carry: Carry, a: Any) -> Carry:
         return self.layer.update(carry, a)
 
-    def emit(self, carry: Carry) -> jax.Array:
-        return self.layer.emit(carry)
+    def emit(self, carry: Carry, a: Any) -> jax.Array:
+        return self.layer.emit(carry, a)
 
     def readout(self, params: Params, hs: jax.Array, xs: Any) -> jax.Array:
         return self.layer.readout(params, hs, xs)

@@ -94,6 +94,9 @@ class Zoneout(WrappedSplitCell):
     ) -> Callable[[Carry, _Preactivations], Carry]:
         return Partial(_tangent, self.layer.linearize(carries, a.a, after), _chosen(a.keep))
 
+    def emit(self, carry: Carry, a: _Preactivations) -> jax.Array:
+        return self.layer.emit(carry, a.a)
+
     def readout(self, params: Params, hs: jax.Array, xs: Noisy) -> jax.Array:
         return self.layer.readout(params, hs, xs.value)
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
@@ -66,9 +65,8 @@ def on_each_part(
     params: Any,
     xs: Any,
     carry: Any,
-    *rest: Any,
 ) -> tuple[Any, jax.Array]:
-    """`run(params, xs, carry, *rest)`, a loop, by each device on its own part of the batch.
+    """`run(params, xs, carry)`, a loop, by each device on its own part of the batch.
 
     What a gradient says of the weights is then summed over devices once, behind the loop.
 
@@ -77,15 +75,15 @@ def on_each_part(
       axes: How many leading axes `xs` has: time and batch.
     """
 
-    def part(params: Any, xs: Any, carry: Any, *rest: Any) -> tuple[Any, jax.Array]:
+    def part(*arguments: Any) -> tuple[Any, jax.Array]:
         # A carry must vary before the first step as it does after it.
-        return run(*_varying((params, xs, carry), rest), *rest)
+        return run(*_varying(arguments))
 
     example = jax.tree.leaves(xs)[0]
     batch = split(example)[:axes]
     if not _names(batch):
-        return part(params, xs, carry, *rest)
-    arguments = (params, xs, carry, *rest)
+        return part(params, xs, carry)
+    arguments = (params, xs, carry)
     in_specs = jax.tree.map(lambda x: PartitionSpec(*split(x)), arguments)
     on_parts = jax.shard_map(
         part,
@@ -103,14 +101,9 @@ def rows_of(xs: jax.Array) -> NamedSharding | None:
     return None if all(axis is None for axis in spec) else _sharding(xs, *spec, None)
 
 
-def zeros(like: jax.ShapeDtypeStruct) -> jax.Array:
-    """Zeros of this shape and dtype, which vary as it does."""
-    return _varying(jnp.zeros(like.shape, like.dtype), like)
-
-
-def _varying(tree: Any, others: Any) -> Any:
-    """Every array as one that varies over all devices that any of them, or of `others`, does."""
-    over = frozenset[str]().union(*map(_over, jax.tree.leaves((tree, others))))
+def _varying(tree: Any) -> Any:
+    """Every array as one that varies over all devices that any of them does."""
+    over = frozenset[str]().union(*map(_over, jax.tree.leaves(tree)))
 
     def leaf(x: jax.Array) -> jax.Array:
         missing = tuple(sorted(over - _over(x)))

@@ -7,9 +7,7 @@ import jax
 from jax import lax
 
 from rnn_jax.arguments.settings import positive, settle
-from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.recurrence.padding import marked
-from rnn_jax.recurrence.steps import Steps
+from rnn_jax.recurrence.recurrence import Carry, Params, Recurrence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +28,9 @@ class Scan:
         settle(self, unroll=positive)
 
     def __call__(
-        self, cell: Cell, params: Params, xs: Any, carry: Carry, steps: Steps = Steps()
+        self, cell: Recurrence, params: Params, xs: Any, carry: Carry
     ) -> tuple[Carry, jax.Array]:
         """Project all steps, then step through them."""
-        cell, params, xs = marked(cell, params, xs, steps)
 
         def step(carry: Carry, z: Any) -> tuple[Carry, jax.Array]:
             return cell.step(params, carry, z)

@@ -1,9 +1,10 @@
 """What a function makes of its arguments, read from its program before it runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from jax.extend.core import Literal
+import jax
+from jax.extend.core import Literal, jaxprs_in_params
 
 # Where the operand stands that the operation bends. Sums, products with what is given and the
 # like are missing: a mean over equal parts may go through them.
@@ -17,6 +18,39 @@ _BENT = {
     "sqrt": 0,
     "square": 0,
 }
+
+
+# What is worked out number by number, of operands of one shape.
+_ELEMENTWISE = frozenset(
+    """
+    abs add add_any and atan2 cbrt ceil clamp convert_element_type copy cos cosh div eq erf
+    erf_inv erfc exp exp2 expm1 floor ge gt integer_pow is_finite le lgamma log log1p logistic
+    lt max min mul ne neg nextafter not optimization_barrier or pow rem round rsqrt select_n
+    sign sin sinh sqrt square stop_gradient sub tan tanh xor
+    """.split()
+)
+
+
+def depends(f: Callable[..., Any], arguments: Sequence[Any], which: int) -> bool:
+    """Whether anything that `f` returns depends on one of its arguments, given by their shapes."""
+    jaxpr = jax.make_jaxpr(f)(*arguments).jaxpr
+    marked = [i == which for i, tree in enumerate(arguments) for _ in jax.tree.leaves(tree)]
+    return any(_follow(jaxpr, marked)[1])
+
+
+def is_unitwise(f: Callable[..., Any], arguments: Sequence[Any]) -> bool:
+    """Whether each number that `f` returns is made of those in the same place of its arguments.
+
+    Arguments of fewer axes than the others, such as a mark of each sequence, are of all places.
+    """
+    jaxpr = jax.make_jaxpr(f)(*arguments).jaxpr
+    axes = [variable.aval.ndim for variable in jaxpr.invars]
+    return _is_unitwise(jaxpr, [n == max(axes) for n in axes])
+
+
+def contains(f: Callable[..., Any], arguments: Sequence[Any], primitive: str) -> bool:
+    """Whether `f` runs an operation whose name begins with `primitive`, however deep inside."""
+    return _contains(jax.make_jaxpr(f)(*arguments).jaxpr, primitive)
 
 
 def bends_a_number_of(jaxpr: Any, marked: Sequence[bool]) -> str | None:
@@ -58,3 +92,28 @@ def _called(equation: Any) -> Any:
     if equation.primitive.name == "scan" or not hasattr(called, "eqns"):
         return None
     return called if len(called.invars) == len(equation.invars) else None
+
+
+def _is_unitwise(jaxpr: Any, marked: Sequence[bool]) -> bool:
+    depending = {variable for variable, is_so in zip(jaxpr.invars, marked, strict=True) if is_so}
+    for equation in jaxpr.eqns:
+        inputs = [x for x in equation.invars if not isinstance(x, Literal) and x in depending]
+        if not inputs:
+            continue
+        called = _called(equation)
+        if called is not None:
+            flags = [not isinstance(x, Literal) and x in depending for x in equation.invars]
+            if not _is_unitwise(called, flags):
+                return False
+        elif equation.primitive.name not in _ELEMENTWISE:
+            return False
+        depending.update(equation.outvars)
+    return len({variable.aval.shape for variable in depending}) <= 1
+
+
+def _contains(jaxpr: Any, primitive: str) -> bool:
+    return any(
+        equation.primitive.name.startswith(primitive)
+        or any(_contains(inner, primitive) for inner in jaxprs_in_params(equation.params))
+        for equation in jaxpr.eqns
+    )

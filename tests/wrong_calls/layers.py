@@ -222,10 +222,15 @@ ROWS = {
         rnn.ArgumentError,
         "store must be an integer of 0 or more, got -1",
     ),
-    "BPTT: a checkpoint that is no way to keep": (
-        lambda: rnn.BPTT(checkpoint="square"),
+    "Checkpointed: stretches of no known length": (
+        lambda: rnn.Checkpointed(rnn.BPTT(), every="square"),
         rnn.ArgumentError,
-        r'checkpoint must be None, a positive integer, "sqrt" or "log", got .square.',
+        r'every must be a positive integer, "sqrt" or "log", got .square.',
+    ),
+    "Checkpointed: around nothing": (
+        lambda: rnn.Checkpointed("sqrt"),
+        rnn.ArgumentError,
+        r"method must be a way through time, as a value: .*got 'sqrt'",
     ),
     "Scan: an unroll by nothing": (
         lambda: rnn.Scan(unroll=0),

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from rnn_jax.methods.linear_recurrence import ROWS, solve
+from rnn_jax.methods.linear.operator import Operator
+from rnn_jax.methods.linear.sequential import ROWS, Sequential
+from rnn_jax.methods.linear.system import solve
 
 
 def move(weights, step, x):
@@ -16,7 +18,8 @@ def move(weights, step, x):
 
 
 def run(weights, steps, start, b):
-    end, xs = solve(move, weights, steps, {"h": start}, {"h": b})
+    operator = Operator(move, weights, steps)
+    end, xs = solve(Sequential(), operator, {"h": start}, {"h": b})
     return end["h"], xs["h"]
 
 

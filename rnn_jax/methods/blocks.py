@@ -1,0 +1,66 @@
+"""Time in blocks of several steps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.export import is_symbolic_dim
+
+BYTES = 2**20
+"""How many bytes of preactivations a block has: enough for matmuls at full speed, and in cache."""
+FEWEST, MOST = 16, 256
+"""Steps of a block, whatever its bytes: fewer repeat the work of a block, more keep it waiting."""
+
+
+def scan_blocks(
+    f: Callable[[Any, Any], tuple[Any, Any]], size: int, carry: Any, xs: Any
+) -> tuple[Any, Any]:
+    """`lax.scan` of an `f` that takes `size` steps at once, the last time perhaps fewer."""
+    steps = length(xs)
+    if is_symbolic_dim(steps):  # nor can it be known whether there would be a rest
+        return f(carry, xs)
+    blocks, rest = divmod(steps, size)
+    if not blocks:
+        return f(carry, xs)
+    whole = blocks * size
+    carry, ys = lax.scan(
+        f, carry, jax.tree.map(lambda x: x[:whole].reshape(blocks, size, *x.shape[1:]), xs)
+    )
+    ys = jax.tree.map(lambda y: y.reshape(whole, *y.shape[2:]), ys)
+    if rest:
+        carry, tail = f(carry, jax.tree.map(lambda x: x[whole:], xs))
+        ys = jax.tree.map(lambda y, t: jnp.concatenate([y, t]), ys, tail)
+    return carry, ys
+
+
+def equal_parts(steps: int, size: int) -> int:
+    """About as many steps of `size` bytes as make sense, so that no short block is left over."""
+    wanted = 0 if is_symbolic_dim(size) else BYTES // max(1, size)
+    wanted = min(MOST, max(FEWEST, wanted))
+    if is_symbolic_dim(steps):
+        return wanted
+    parts = max(1, round(steps / wanted))
+    return max(1, -(-steps // parts))
+
+
+def length(xs: Any) -> int:
+    """How many steps there are."""
+    return jax.tree.leaves(xs)[0].shape[0]
+
+
+def before_each(start: Any, xs: Any) -> Any:
+    """The x before each step."""
+    return jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs])[:-1], start, xs)
+
+
+def after_last(start: Any, xs: Any) -> Any:
+    """The x after the last step: the start, if there was none."""
+
+    def last(x: jax.Array, xs: jax.Array) -> jax.Array:
+        if is_symbolic_dim(xs.shape[0]):
+            return jnp.concatenate([x[None], xs])[-1]
+        return xs[-1] if xs.shape[0] else x
+
+    return jax.tree.map(last, start, xs)

@@ -1,0 +1,76 @@
+"""The contract of what goes through time: five functions, and the methods that run them."""
+
+import abc
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax
+
+Params = Any
+"""A pytree of arrays: NamedTuples in this library."""
+Carry = Any
+"""A pytree of arrays of shape `(*batch, features)`: what one step hands to the next."""
+
+
+class Recurrence(abc.ABC):
+    """What a method runs: a step in two parts, and the functions before and behind it.
+
+    ============ ================================= ============================================
+    part         function                          law
+    ============ ================================= ============================================
+    before time  `project(params, xs) -> zs`       works for any leading axes
+    in the loop  `recur(params, carry, z) -> a`    every weight of the loop; any leading axes
+    in the loop  `update(carry, a) -> carry`       arithmetic without params
+    in the loop  `emit(carry, a) -> h`             arithmetic without params, of the new carry
+    derivative   `linearize(carries, a, after)`    the tangent of `update` at many steps at once
+    ============ ================================= ============================================
+
+    A step is `a = recur(params, carry, z)`, `carry = update(carry, a)`, `h = emit(carry, a)`. All
+    five are pure and can be differentiated by `jax.jvp`: a `jax.custom_vjp` inside is for `Scan`
+    alone.
+    """
+
+    @abc.abstractmethod
+    def project(self, params: Params, xs: Any) -> Any:
+        """What each step needs of its input, for any leading axes: `(..., *input) -> (..., Z)`."""
+
+    @abc.abstractmethod
+    def recur(self, params: Params, carry: Carry, z: Any) -> Any:
+        """The preactivations `a` of a step, for any leading axes; linear in carry where it can."""
+
+    @abc.abstractmethod
+    def update(self, carry: Carry, a: Any) -> Carry:
+        """The next carry from the last one and the preactivations: no params."""
+
+    @abc.abstractmethod
+    def emit(self, carry: Carry, a: Any) -> jax.Array:
+        """The hidden state h of a step, from the carry that it made and its preactivations."""
+
+    def linearize(self, carries: Carry, a: Any, after: Carry) -> Callable[[Carry, Any], Carry]:
+        """The tangent of `update` at every step of a block: `(d_carry, d_a) -> d_carry_next`.
+
+        `carries`, `a` and `after` have a leading axis of steps; so has every leaf of the
+        returned pytree of local derivatives, which the loop over steps slices. Override it
+        where the derivatives follow from `after` alone: then `a` is never computed again.
+        """
+        del after
+        return jax.vmap(lambda c, a: jax.linearize(self.update, c, a)[1])(carries, a)
+
+    def step(self, params: Params, carry: Carry, z: Any) -> tuple[Carry, jax.Array]:
+        """One step: `recur`, `update`, `emit`."""
+        a = self.recur(params, carry, z)
+        carry = self.update(carry, a)
+        return carry, self.emit(carry, a)
+
+
+class Method(Protocol):
+    """A way through time, as a value: `Scan()`, `BPTT(chunk=16)`.
+
+    Any function of these four arguments is one. It need know nothing of padding, resets or noise:
+    they are in the recurrence, the params and the inputs that it is given.
+    """
+
+    def __call__(
+        self, cell: Recurrence, params: Params, xs: Any, carry: Carry
+    ) -> tuple[Carry, jax.Array]:
+        """Run `cell` over `xs`, a pytree of `(T, *batch, ...)`: the last carry and every h."""
