@@ -226,7 +226,7 @@ class ByScan(rnn.Cell):
         return self.layer.step(params, clipped(carry), z)
 
 
-@pytest.mark.parametrize("name", ["elman", "lstm"])
+@pytest.mark.parametrize("name", ["lstm", "output-gated", "peephole"])
 def test_a_mapped_cotangent_is_that_of_a_custom_vjp_in_a_scan(name):
     (case,) = (case for case in CASES if case.name == name)
     params, xs = case.params(), case.xs(9, 2)

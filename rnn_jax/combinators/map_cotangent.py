@@ -9,7 +9,7 @@ from jax.tree_util import Partial
 
 from rnn_jax.arguments.settings import function, settle
 from rnn_jax.arguments.trees import difference
-from rnn_jax.cell import Carry, Params, SplitCell
+from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.combinators.fit import check_layer
 from rnn_jax.combinators.wrapper import WrappedSplitCell
 from rnn_jax.errors import ArgumentError
@@ -27,11 +27,12 @@ class _Preactivations(NamedTuple):
 class MapCotangent(WrappedSplitCell):
     """A cell that changes the cotangent of its carry at every step. Made by `map_cotangent`."""
 
+    inside = Cell
     f: Callable[[Carry], Carry]
     """`cotangent -> cotangent`, of the form of the carry."""
 
     def __post_init__(self) -> None:
-        """Refuse what is no cell that splits, and no function."""
+        """Refuse what is no cell, and no function."""
         super().__post_init__()
         settle(self, f=function)
 
@@ -57,7 +58,7 @@ def _tangent(update: Callable[[Carry, Any], Carry], d_carry: Carry, d_a: _Preact
     return update(d_a.start, d_a.a)
 
 
-def map_cotangent(cell: SplitCell, f: Callable[[Carry], Carry]) -> MapCotangent:
+def map_cotangent(cell: Cell, f: Callable[[Carry], Carry]) -> MapCotangent:
     """The cell with `f` applied to the cotangent of its carry at every step of the way back.
 
     Forward nothing changes. Backward, with `ct_t = dL/dc_t` and M_t the Jacobian of step t,
@@ -79,10 +80,10 @@ def map_cotangent(cell: SplitCell, f: Callable[[Carry], Carry]) -> MapCotangent:
     >>> jax.grad(lambda params: rnn.unroll(cell, params, xs)[1].sum())(params).w_hh.shape
     (4, 4)
 
-    Raises `ArgumentError` for a cell whose step does not split into `recur` and `update`, and for
-    an `f` that does not return what it was given.
+    Raises `ArgumentError` for what is not a cell, and for an `f` that does not return what it was
+    given.
     """
-    check_layer("map_cotangent: the cell", cell, SplitCell)
+    check_layer("map_cotangent: the cell", cell, Cell)
     function("map_cotangent: f", f)
     carry = jax.eval_shape(lambda key: cell.initial_carry(cell.init(key)), some_key())
     found = jax.eval_shape(f, carry)

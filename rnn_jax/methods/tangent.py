@@ -12,6 +12,7 @@ linear recurrence to whichever engine solves it.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -108,6 +109,9 @@ def _tangent(
         a=keep.a or (not shape.derives_from_carry and _fits(length(xs) * shape.bytes, loops.store)),
     )
     end, found = _run(cell, loops, stored, params, start, xs)
+    # What is emitted beside the carry goes through the loop with it: there its derivative shares
+    # the products with the weights.
+    beside = jax.tree.map(lambda h: jnp.zeros_like(h).sum(0), found.h)
 
     # Without the checkpoint every block's preactivations would be stored after all.
     @functools.partial(jax.checkpoint, prevent_cse=False)
@@ -124,21 +128,29 @@ def _tangent(
         )
         a = a if kept is None else kept
         update = cell.linearize(before, a, after)
+        emit = None if beside is None else _linearized(cell.emit, after, a)
 
-        def move(params: Params, step: tuple[Any, ...], d_carry: Carry) -> Carry:
-            update, carry, z = step
+        def move(params: Params, step: tuple[Any, ...], x: tuple[Carry, Any]) -> tuple[Carry, Any]:
+            update, emit, carry, z = step
+            d_carry, _ = x
             _, d_a = jax.jvp(lambda c: cell.recur(params, c, z), (carry,), (d_carry,))
-            return update(d_carry, d_a)
+            d_carry = update(d_carry, d_a)
+            return d_carry, emit and emit(d_carry, d_a)
 
-        still = jax.tree.map(jnp.zeros_like, d_start)
-        driven = jax.vmap(lambda update, d_a: update(still, d_a))(update, d_a)
-        operator = Operator(move, params, (update, before, zs))
-        d_end, d_carries = solve(loops.linear, operator, d_start, driven)
-        # Only what is emitted beside the carry, or a second derivative, asks how these move.
-        d_before = before_each(d_start, d_carries)
-        _, d_recurred = jax.jvp(lambda c: cell.recur(params, c, zs), (before,), (d_before,))
-        d_a = jax.tree.map(jnp.add, d_a, d_recurred)
-        _, d_kept = jax.jvp(functools.partial(keep.of, cell), (after, a), (d_carries, d_a))
+        def drive(update: Any, emit: Any, d_a: Any) -> tuple[Carry, Any]:
+            d_carry = update(jax.tree.map(jnp.zeros_like, d_start), d_a)
+            return d_carry, emit and emit(d_carry, d_a)
+
+        operator = Operator(move, params, (update, emit, before, zs))
+        driven = jax.vmap(drive)(update, emit, d_a)
+        (d_end, _), (d_carries, d_h) = solve(loops.linear, operator, (d_start, beside), driven)
+        if keep.h and d_h is None:
+            _, d_h = jax.jvp(lambda c: cell.emit(c, a), (after,), (d_carries,))
+        if keep.a:
+            d_before = before_each(d_start, d_carries)
+            _, d_recurred = jax.jvp(lambda c: cell.recur(params, c, zs), (before,), (d_before,))
+            d_a = jax.tree.map(jnp.add, d_a, d_recurred)
+        d_kept = Kept(d_carries if keep.carry else None, d_h, d_a if keep.a else None)
         return (after_last(start, after), d_end), d_kept
 
     states, steps = (start, d_start), (xs, d_xs, found.carry, found.a)
@@ -152,6 +164,11 @@ def _tangent(
 
 
 _run.defjvp(_tangent, symbolic_zeros=True)
+
+
+def _linearized(f: Callable[..., Any], *stacked: Any) -> Callable[..., Any]:
+    """The tangents of `f` at many points at once, as one function with a leading axis of them."""
+    return jax.vmap(lambda *point: jax.linearize(f, *point)[1])(*stacked)
 
 
 def _fits(size: int, store: int) -> bool:

@@ -227,10 +227,32 @@ ROWS = {
         rnn.ArgumentError,
         r'every must be a positive integer, "sqrt" or "log", got .square.',
     ),
+    "map_cotangent: a function that loses a part": (
+        lambda: rnn.map_cotangent(rnn.LSTM(3, 4), lambda ct: ct.h),
+        rnn.ArgumentError,
+        r"map_cotangent: f must return a cotangent of the form, shapes and dtypes that it is given",
+    ),
+    "map_cotangent: around a layer without a step": (
+        lambda: rnn.map_cotangent(
+            rnn.bidirectional(rnn.Elman(3, 4), rnn.Elman(3, 4)), lambda ct: ct
+        ),
+        rnn.ArgumentError,
+        "map_cotangent: the cell is .*not a rnn_jax.Cell",
+    ),
+    "MapCotangent: no function": (
+        lambda: rnn.MapCotangent(rnn.LSTM(3, 4), 1.0),
+        rnn.ArgumentError,
+        "MapCotangent: f must be a function",
+    ),
+    "surrogate: no derivative": (
+        lambda: rnn.surrogate(jnp.sign, 1.0),
+        rnn.ArgumentError,
+        "surrogate: derivative must be a function",
+    ),
     "Checkpointed: around nothing": (
         lambda: rnn.Checkpointed("sqrt"),
         rnn.ArgumentError,
-        r"method must be a way through time, as a value: .*got 'sqrt'",
+        r"method must be a way through time, as a value, such as Scan.*got 'sqrt'",
     ),
     "Scan: an unroll by nothing": (
         lambda: rnn.Scan(unroll=0),
