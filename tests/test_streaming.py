@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnn_jax as rnn
-from rnn_jax import streaming
+from rnn_jax.serving import streaming
 from tests.cases import assert_close
 
 MODEL = rnn.stack(rnn.LSTM(2, 3), rnn.residual(rnn.learned_carry(rnn.GRU(3, 3))))
