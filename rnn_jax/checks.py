@@ -68,9 +68,13 @@ def check_input(layer: Layer, name: str, xs: Any, dtype: jnp.dtype, axes: int) -
     """The batch axes of an input whose first `axes` axes are time."""
     wanted = layer.input
     if not is_array(xs):
-        raise StructureError(
-            f"{layer!r}: {name} must be an array, got {short(xs)}; jnp.asarray makes one of a list."
+        is_carry = xs is None or difference(_carry(layer, (), dtype), xs) is None
+        advice = (
+            f"a carry, or None for a new one, is the argument after {name}: (..., {name}, carry)"
+            if is_carry
+            else "jnp.asarray makes one of a list"
         )
+        raise StructureError(f"{layer!r}: {name} must be an array, got {short(xs)}; {advice}.")
     lead = ("T",) * axes + ("*batch",)
     expected = f"({', '.join((*lead, *map(str, wanted.shape)))})"
     last = len(xs.shape) - len(wanted.shape)

@@ -92,7 +92,7 @@ def test_the_map_is_the_gradient_of_every_loss_by_every_carry():
         def losses(nudges):
             def nudged(carry, at):
                 x, nudge = at
-                return rnn.step(cell, params, jax.tree.map(jnp.add, carry, nudge), x)
+                return rnn.step(cell, params, x, jax.tree.map(jnp.add, carry, nudge))
 
             _, ys = jax.lax.scan(nudged, start, (xs, nudges))
             return squares(ys, None)

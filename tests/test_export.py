@@ -34,8 +34,8 @@ folder = pathlib.Path(sys.argv[1])
 load = lambda name: jax.export.deserialize((folder / name).read_bytes())
 start, step, block = map(load, ("start", "step", "block"))
 xs = np.load(folder / "xs.npy")
-carry, y = step.call(start.call(), xs[0])
-carry, ys = block.call(carry, xs[1:])
+carry, y = step.call(xs[0], start.call())
+carry, ys = block.call(xs[1:], carry)
 leaves = jax.tree.leaves(carry)
 np.savez(folder / "out.npz", y=y, ys=ys, **{str(i): leaf for i, leaf in enumerate(leaves)})
 assert "rnn_jax" not in sys.modules
@@ -68,16 +68,16 @@ def test_an_exported_block_is_unroll(case):
     xs = xs.astype(jnp.int32) if case.cell.input.kind is jnp.integer else xs
     expected, same = rnn.unroll(case.cell, params, xs)
     start, run = rnn.export(case.cell, params, (2,), block=3)
-    carry, ys = run.call(start.call(), xs)
+    carry, ys = run.call(xs, start.call())
     assert_close(ys, same, 1e-12)
     assert_close(carry, plain(expected), 1e-12)
     # The same of a program that learns its sizes, and its lengths, when it is called.
     start, run = rnn.export(case.cell, params, ("b",), block="t", lengths=True)
-    carry, ys = run.call(start.call(xs), xs, jnp.full(2, 3, jnp.int32))
+    carry, ys = run.call(xs, start.call(xs), jnp.full(2, 3, jnp.int32))
     assert_close(ys, same, 1e-12)
     assert_close(carry, plain(expected), 1e-12)
     more = jnp.concatenate([xs, xs])[:, :1]
-    carry, ys = run.call(start.call(more), more, jnp.array([3], jnp.int32))
+    carry, ys = run.call(more, start.call(more), jnp.array([3], jnp.int32))
     assert_close(ys[:3], same[:, :1], 1e-12)
     assert not ys[3:].any()
 
@@ -87,8 +87,8 @@ def test_a_step_for_every_batch(params, key):
     start, run = rnn.export(MODEL, params, (b, c, 2))
     for lead in (1, 3, 2), (4, 1, 2):
         x = jax.random.normal(key, (*lead, 2), jnp.float64)
-        carry, y = run.call(start.call(x), x)
-        expected, same = rnn.step(MODEL, params, None, x)
+        carry, y = run.call(x, start.call(x))
+        expected, same = rnn.step(MODEL, params, x)
         assert_close(y, same, 1e-12)
         assert_close(carry, plain(expected), 1e-12)
 

@@ -98,11 +98,11 @@ def test_they_are_at_rest_for_any_cell(name):
     assert found.fixed.any()
     for k in np.flatnonzero(found.fixed):
         carry = jax.tree.map(lambda leaf, k=k: leaf[k], found.carries)
-        after, _ = rnn.step(cell, params, carry, x)
+        after, _ = rnn.step(cell, params, x, carry)
         rest = zip(jax.tree.leaves(carry), jax.tree.leaves(after), strict=True)
         assert all(np.allclose(c, a, atol=1e-7) for c, a in rest)
         ones = jax.tree.map(jnp.ones_like, carry)
-        _, moved = jax.jvp(lambda c: rnn.step(cell, params, c, x)[0], (carry,), (ones,))
+        _, moved = jax.jvp(lambda c: rnn.step(cell, params, x, c)[0], (carry,), (ones,))
         np.testing.assert_allclose(found.jacobians[k].sum(1), ravel_pytree(moved)[0], rtol=1e-9)
 
 

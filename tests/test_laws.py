@@ -161,7 +161,7 @@ def test_step_by_step_is_unroll(case):
         }
     ys = []
     for t, x in enumerate(xs):
-        carry, y = rnn.step(case.cell, params, carry, x, **at(t, marks))
+        carry, y = rnn.step(case.cell, params, x, carry, **at(t, marks))
         ys.append(y)
     assert_close((carry, jnp.stack(ys)), rnn.unroll(case.cell, params, xs, start, **marks), 1e-12)
 
