@@ -12,10 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax.arguments import integers
-from rnn_jax.arguments.arrays import array, is_array
-from rnn_jax.arguments.arrays import key as one_key
-from rnn_jax.arguments.settings import Of, flag, integer, short
-from rnn_jax.arguments.settings import method as is_method
+from rnn_jax.arguments.arrays import array, is_array, one_key
+from rnn_jax.arguments.settings import Of, flag, integer, one_method, short
 from rnn_jax.arguments.trees import difference, form
 from rnn_jax.cell import Carry, Layer, Method, Params
 from rnn_jax.devices.sharding import split
@@ -173,7 +171,7 @@ def check_key(layer: Layer, key: Any) -> None:
 
 def check_way(layer: Layer, method: Method, reverse: bool, t: Any) -> None:
     """Raise where the method, the direction, or the number of the first step is none."""
-    is_method(Of(layer, "method"), method)
+    one_method(Of(layer, "method"), method)
     flag(Of(layer, "reverse"), reverse)
     check_number(layer, t)
 

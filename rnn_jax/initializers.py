@@ -77,10 +77,10 @@ def drawn(
     layer: Layer, init: str, key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike
 ) -> jax.Array:
     """What the initialiser in the field `init` of a layer draws."""
-    return as_asked(layer, init, getattr(layer, init)(key, shape, dtype), shape, dtype)
+    return check_drawn(layer, init, getattr(layer, init)(key, shape, dtype), shape, dtype)
 
 
-def as_asked(
+def check_drawn(
     layer: Layer, init: str, found: Any, shape: tuple[int, ...], dtype: DTypeLike
 ) -> jax.Array:
     """The array that an initialiser made; raises where it is not the one that was asked for."""

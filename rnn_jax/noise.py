@@ -31,7 +31,7 @@ def missing_key(what: Any) -> ArgumentError:
     )
 
 
-def needs_key(layer: Any, key: Any) -> jax.Array:
+def required_key(layer: Any, key: Any) -> jax.Array:
     """The key, which a random layer cannot do without."""
     if key is None:
         raise missing_key(layer)
@@ -45,7 +45,7 @@ def survivors(key: jax.Array, rate: float, shape: tuple[int, ...]) -> jax.Array:
 
 def survivors_by_step(layer: Any, steps: Steps, rate: float, shape: tuple[int, ...]) -> jax.Array:
     """The same for `shape` `(T, ...)`, each step from a key of its own."""
-    key = needs_key(layer, steps.key)
+    key = required_key(layer, steps.key)
 
     def one(t: jax.Array) -> jax.Array:
         return survivors(jax.random.fold_in(key, t), rate, shape[1:])

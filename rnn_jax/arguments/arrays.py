@@ -81,7 +81,7 @@ def reals(name: Name, value: Any) -> jax.Array:
     return found if jnp.issubdtype(found.dtype, jnp.floating) else found.astype(float)
 
 
-def key(name: Name, value: Any) -> jax.Array:
+def one_key(name: Name, value: Any) -> jax.Array:
     """The rule of one key of `jax.random`, typed or raw, of whatever implementation is in use."""
     if is_array(value) and _is_key(value.shape, value.dtype):
         return value

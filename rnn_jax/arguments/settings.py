@@ -104,7 +104,7 @@ not_negative = within(0, math.inf, "a number of 0 or more")
 """A number that is not negative: a variance, a tolerance."""
 fraction = within(0, 1, "a number in [0, 1]")
 """A part of a whole."""
-rate = within(0, math.nextafter(1, 0), "a number in [0, 1)")
+one_rate = within(0, math.nextafter(1, 0), "a number in [0, 1)")
 """A probability short of 1."""
 
 
@@ -238,7 +238,7 @@ def value_of(what: str, example: str) -> Rule:
     return rule
 
 
-method = value_of("a way through time, as a value", "Scan() or BPTT()")
+one_method = value_of("a way through time, as a value", "Scan() or BPTT()")
 """What `unroll` hands the loop to."""
 
 

@@ -11,7 +11,7 @@ from rnn_jax.arguments.settings import short
 from rnn_jax.errors import ArgumentError, DtypeError, ShapeError, StructureError
 
 
-def looked_at(caller: str, sequences: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
+def check_sequences(caller: str, sequences: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
     """The sequences, of arrays, and how many steps each has; raises where they are no batch."""
     if not hasattr(sequences, "__len__") or isinstance(sequences, str | bytes | Mapping | Set):
         raise StructureError(
@@ -58,7 +58,7 @@ def looked_at(caller: str, sequences: Sequence[Any]) -> tuple[list[Any], np.ndar
     return found, np.array(lengths)
 
 
-def own_parts(caller: str, ys: Any, lead: tuple[int, ...]) -> Any:
+def check_outputs(caller: str, ys: Any, lead: tuple[int, ...]) -> Any:
     """What `split` takes apart, as arrays of NumPy; raises where they lack the batch's axes."""
     ys = jax.tree.map(lambda y: np.asarray(taken(f"{caller}: ys", y)), ys)
     for y in jax.tree.leaves(ys):

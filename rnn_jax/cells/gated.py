@@ -11,7 +11,7 @@ from rnn_jax.arguments.settings import function, settle, short, value_of
 from rnn_jax.cell import SizedCell
 from rnn_jax.cells.memory_bias import ForgetBias, MemoryBias
 from rnn_jax.errors import ArgumentError
-from rnn_jax.initializers import Initializer, as_asked, drawn, glorot, orthogonal
+from rnn_jax.initializers import Initializer, check_drawn, drawn, glorot, orthogonal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +28,10 @@ class GatedCell(SizedCell):
     def __post_init__(self) -> None:
         """Refuse sizes that make no network, and a bias that is not drawn by a value."""
         super().__post_init__()
-        settle(self, input_init=function, recurrent_init=function, memory_bias=is_memory_bias)
+        settle(self, input_init=function, recurrent_init=function, memory_bias=one_memory_bias)
 
     @final
-    def weights(
+    def gate_weights(
         self, key: jax.Array, gates: int, dtype: DTypeLike, feedback: int | None = None
     ) -> tuple[jax.Array, jax.Array]:
         """Draw `w_xh` `(D, gates * H)` and `w_hh` `(feedback, gates * H)`, by default of H rows.
@@ -53,7 +53,10 @@ class GatedCell(SizedCell):
 
     @final
     def memory_biases(self, key: jax.Array, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
-        """Draw the biases of what remembers and what writes, `(H,)` each, apart from `weights`."""
+        """Draw the biases of the gates that remember and that write, `(H,)` each.
+
+        From another key than `gate_weights` takes.
+        """
         found = self.memory_bias(jax.random.fold_in(key, 2), self.hidden_size, dtype)
         if not isinstance(found, tuple) or len(found) != 2:
             raise ArgumentError(
@@ -61,11 +64,11 @@ class GatedCell(SizedCell):
                 f"what writes, got {short(found)}."
             )
         remember, write = (
-            as_asked(self, "memory_bias", one, (self.hidden_size,), dtype) for one in found
+            check_drawn(self, "memory_bias", one, (self.hidden_size,), dtype) for one in found
         )
         return remember, write
 
 
-is_memory_bias = value_of(
+one_memory_bias = value_of(
     "a draw of the biases of the memory's gates", "ForgetBias(1.0) or Chrono(longest=784)"
 )

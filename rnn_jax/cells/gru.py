@@ -54,7 +54,7 @@ class GRU(GatedCell):
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> GRUParams:
         """Draw the weights gate by gate."""
-        w_xh, w_hh = self.weights(key, 3, dtype)
+        w_xh, w_hh = self.gate_weights(key, 3, dtype)
         b_h, b_hn = gate_biases(self, key, dtype)
         return GRUParams(w_xh, w_hh, b_h, b_hn)
 

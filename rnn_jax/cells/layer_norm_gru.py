@@ -67,7 +67,7 @@ class LayerNormGRU(GatedCell):
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LayerNormGRUParams:
         """Draw the weights as a GRU does; the gains are 1."""
-        w_xh, w_hh = self.weights(key, 3, dtype)
+        w_xh, w_hh = self.gate_weights(key, 3, dtype)
         b_h, b_hn = gate_biases(self, key, dtype)
         return LayerNormGRUParams(w_xh, w_hh, b_h, b_hn, jnp.ones_like(b_h), jnp.ones_like(b_h))
 

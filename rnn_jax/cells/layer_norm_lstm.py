@@ -73,7 +73,7 @@ class LayerNormLSTM(GatedCell):
         """Draw the weights as an LSTM does; the gains are 1."""
         b_h = gate_biases(self, key, dtype)
         return LayerNormLSTMParams(
-            *self.weights(key, 4, dtype),
+            *self.gate_weights(key, 4, dtype),
             b_h=b_h,
             gain_x=jnp.ones_like(b_h),
             gain_h=jnp.ones_like(b_h),

@@ -59,7 +59,7 @@ class LSTM(GatedCell):
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LSTMParams:
         """Draw the weights gate by gate."""
-        return LSTMParams(*self.weights(key, 4, dtype), b_h=gate_biases(self, key, dtype))
+        return LSTMParams(*self.gate_weights(key, 4, dtype), b_h=gate_biases(self, key, dtype))
 
     def initial_carry(self, params: LSTMParams, batch_shape: tuple[int, ...] = ()) -> LSTMCarry:
         """Zeros."""

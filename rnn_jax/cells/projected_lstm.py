@@ -82,7 +82,7 @@ class ProjectedLSTM(GatedCell, _Sizes):
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> ProjectedLSTMParams:
         """Draw the weights gate by gate, and the projection as a recurrent weight."""
-        w_xh, w_hh = self.weights(key, 4, dtype, feedback=self.projection_size)
+        w_xh, w_hh = self.gate_weights(key, 4, dtype, feedback=self.projection_size)
         shape = self.hidden_size, self.projection_size
         w_hr = drawn(self, "recurrent_init", jax.random.fold_in(key, 3), shape, dtype)
         return ProjectedLSTMParams(w_xh, w_hh, gate_biases(self, key, dtype), w_hr)

@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 from rnn_jax.arguments.settings import instance, settle, traceable
 from rnn_jax.arguments.trees import form
 from rnn_jax.cell import Carry, Input, Layer, Method, Params
-from rnn_jax.combinators.fit import check_layer, describe, output
+from rnn_jax.combinators.fit import check_part, describe, output
 from rnn_jax.errors import ArgumentError, ShapeError
 from rnn_jax.recurrence.steps import Steps, flip
 
@@ -124,8 +124,8 @@ def bidirectional(forward: Layer, backward: Layer, merge: Merge = concatenate) -
     Raises `ArgumentError` where the two read different things, or `merge` cannot take what they
     emit.
     """
-    check_layer("bidirectional: forward", forward)
-    check_layer("bidirectional: backward", backward)
+    check_part("bidirectional: forward", forward)
+    check_part("bidirectional: backward", backward)
     if forward.input != backward.input:
         raise ArgumentError(
             f"bidirectional: forward, {forward!r}, reads {describe(forward.input)} a step, but "

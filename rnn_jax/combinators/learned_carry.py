@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from rnn_jax.cell import Carry, Cell, Layer, Method, Params
-from rnn_jax.combinators.fit import check_layer
+from rnn_jax.combinators.fit import check_part
 from rnn_jax.combinators.wrapper import WrappedCell, Wrapper
 from rnn_jax.recurrence.steps import Steps
 
@@ -76,5 +76,5 @@ def learned_carry(layer: Layer) -> LearnedCarryLayer:
 
     Raises `ArgumentError` for what is not a layer.
     """
-    check_layer("learned_carry: the layer", layer)
+    check_part("learned_carry: the layer", layer)
     return (LearnedCarry if isinstance(layer, Cell) else LearnedCarryLayer)(layer)

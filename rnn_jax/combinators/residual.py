@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from rnn_jax.cell import Carry, Cell, Layer, Method, Params
-from rnn_jax.combinators.fit import check_layer, describe, fits, output
+from rnn_jax.combinators.fit import check_part, describe, fits, output
 from rnn_jax.combinators.wrapper import WrappedCell, Wrapper
 from rnn_jax.errors import ArgumentError
 from rnn_jax.recurrence.steps import Steps
@@ -46,7 +46,7 @@ def residual(layer: Layer) -> ResidualLayer:
 
     Raises `ArgumentError` where the layer does not emit what it reads.
     """
-    check_layer("residual: the layer", layer)
+    check_part("residual: the layer", layer)
     emitted = output(layer)
     if not fits(emitted, layer.input):
         raise ArgumentError(

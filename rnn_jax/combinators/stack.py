@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 
 from rnn_jax.arguments.settings import instance, settle
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params
-from rnn_jax.combinators.fit import check_layer, describe, fits, output
+from rnn_jax.combinators.fit import check_part, describe, fits, output
 from rnn_jax.errors import ArgumentError
 from rnn_jax.recurrence.steps import Steps
 
@@ -32,7 +32,7 @@ class LayerStack(Layer):
         if not self.layers:
             raise ArgumentError(f"{type(self).__name__}: layers must have at least one layer.")
         for index, layer in enumerate(self.layers):
-            check_layer(f"{type(self).__name__}: layers[{index}]", layer)
+            check_part(f"{type(self).__name__}: layers[{index}]", layer)
 
     @property
     def input(self) -> Input:
@@ -110,7 +110,7 @@ def stack(*layers: Layer) -> Stack:
     if not layers:
         raise ArgumentError("stack() needs at least one layer.")
     for index, layer in enumerate(layers):
-        check_layer(f"stack: layer {index}", layer)
+        check_part(f"stack: layer {index}", layer)
     for index, (below, layer) in enumerate(itertools.pairwise(layers), start=1):
         emitted = output(below)
         if not fits(emitted, layer.input):

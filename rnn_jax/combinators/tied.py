@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 
 from rnn_jax.arithmetic import affine
 from rnn_jax.cell import Carry, Cell, Method, Params
-from rnn_jax.combinators.fit import check_layer, describe, output
+from rnn_jax.combinators.fit import check_part, describe, output
 from rnn_jax.combinators.stack import Stack, stack
 from rnn_jax.combinators.wrapper import WrappedCell
 from rnn_jax.errors import ArgumentError
@@ -88,8 +88,8 @@ def tied(embedding: Embedding, body: Cell) -> Tied:
     Raises `ArgumentError` for what is not an embedding, for a body that is not a cell, and where
     the body does not read, or emit, a vector as long as those of the embedding.
     """
-    check_layer("tied: the embedding", embedding, Embedding)
-    check_layer("tied: the body", body, Cell)
+    check_part("tied: the embedding", embedding, Embedding)
+    check_part("tied: the body", body, Cell)
     layer = stack(embedding, body)
     emitted = output(body)
     if emitted.shape != (embedding.features,):

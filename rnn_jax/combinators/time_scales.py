@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from rnn_jax.arguments.settings import number
 from rnn_jax.arithmetic import at_least_float32, gate, pointwise
 from rnn_jax.cell import Carry, Params, SplitCell
-from rnn_jax.combinators.fit import check_layer
+from rnn_jax.combinators.fit import check_part
 from rnn_jax.combinators.wrapper import WrappedSplitCell
 from rnn_jax.errors import ArgumentError
 from rnn_jax.recurrence.steps import Steps
@@ -104,7 +104,7 @@ def time_scales(cell: SplitCell, shortest: float, longest: float) -> TimeScales:
     Raises `ArgumentError` for a cell whose step does not split into `recur` and `update`, and
     where `0 < shortest <= longest` does not hold.
     """
-    check_layer("time_scales: the cell", cell, SplitCell)
+    check_part("time_scales: the cell", cell, SplitCell)
     least, most = number(shortest), number(longest)
     if least is None or most is None or not 0 < least <= most:
         raise ArgumentError(

@@ -8,7 +8,7 @@ import jax
 
 from rnn_jax.arithmetic import at_least_float32
 from rnn_jax.cell import Carry, Params, SplitCell
-from rnn_jax.combinators.fit import check_layer
+from rnn_jax.combinators.fit import check_part
 from rnn_jax.combinators.wrapper import WrappedSplitCell
 
 
@@ -49,5 +49,5 @@ def wide_carry(cell: SplitCell) -> WideCarry:
 
     Raises `ArgumentError` for a cell whose step does not split into `recur` and `update`.
     """
-    check_layer("wide_carry: the cell", cell, SplitCell)
+    check_part("wide_carry: the cell", cell, SplitCell)
     return WideCarry(cell)

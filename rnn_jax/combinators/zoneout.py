@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import jax
 from jax.tree_util import Partial
 
-from rnn_jax.arguments.settings import rate as is_rate
+from rnn_jax.arguments.settings import one_rate
 from rnn_jax.cell import Carry, Params, SplitCell
-from rnn_jax.combinators.fit import check_layer
+from rnn_jax.combinators.fit import check_part
 from rnn_jax.combinators.wrapper import WrappedSplitCell
 from rnn_jax.devices.sharding import split_like
 from rnn_jax.errors import ArgumentError
-from rnn_jax.noise import Noisy, missing_key, needs_key, some_key, survivors_by_step
+from rnn_jax.noise import Noisy, missing_key, required_key, some_key, survivors_by_step
 from rnn_jax.recurrence.steps import Steps, select
 
 Rate = Any
@@ -62,7 +62,7 @@ class Zoneout(WrappedSplitCell):
         carry = jax.eval_shape(lambda: self.initial_carry(params, batch_shape))
         leaves, structure = jax.tree.flatten(carry)
         rates = jax.tree.leaves(_spread(self.rate, carry))
-        key, inner = jax.random.split(needs_key(self, steps.key))
+        key, inner = jax.random.split(required_key(self, steps.key))
         masks = [
             survivors_by_step(
                 self,
@@ -151,7 +151,7 @@ def leaky(cell: SplitCell, rate: Rate) -> Leaky:
 
 
 def _checked(caller: str, cell: Any, rate: Rate) -> Rate:
-    check_layer(f"{caller}: the cell", cell, SplitCell)
+    check_part(f"{caller}: the cell", cell, SplitCell)
     carry = jax.eval_shape(lambda key: cell.initial_carry(cell.init(key)), some_key())
     try:
         _spread(rate, carry)
@@ -160,7 +160,7 @@ def _checked(caller: str, cell: Any, rate: Rate) -> Rate:
             f"{caller}: rate must be a number or of the form of the carry, "
             f"{type(carry).__name__}({', '.join(getattr(carry, '_fields', ()))}), got {rate!r}."
         ) from None
-    return jax.tree.map(lambda one: is_rate(f"{caller}: rate", one), rate)
+    return jax.tree.map(lambda one: one_rate(f"{caller}: rate", one), rate)
 
 
 def _spread(rate: Rate, carry: Carry) -> Carry:

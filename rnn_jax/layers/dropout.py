@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments.settings import positive, rate, settle
+from rnn_jax.arguments.settings import one_rate, positive, settle
 from rnn_jax.cell import Input
 from rnn_jax.devices.sharding import split_like
 from rnn_jax.layers.memoryless import Memoryless
@@ -15,7 +15,7 @@ from rnn_jax.noise import (
     Noisy,
     drop,
     missing_key,
-    needs_key,
+    required_key,
     survivors,
     survivors_by_step,
 )
@@ -53,7 +53,7 @@ class Dropout(Memoryless):
 
     def __post_init__(self) -> None:
         """Refuse what is no size and no rate."""
-        settle(self, features=positive, rate=rate)
+        settle(self, features=positive, rate=one_rate)
 
     @property
     def input(self) -> Input:
@@ -108,4 +108,4 @@ class VariationalDropout(Dropout):
 
     def mask(self, xs: jax.Array, steps: Steps) -> jax.Array:
         """`(1, *batch, features)` of bool."""
-        return survivors(needs_key(self, steps.key), self.rate, xs.shape[1:])[None]
+        return survivors(required_key(self, steps.key), self.rate, xs.shape[1:])[None]
