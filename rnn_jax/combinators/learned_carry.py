@@ -1,7 +1,7 @@
 """An initial carry that is learned."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import jax
 import jax.numpy as jnp
@@ -60,6 +60,10 @@ class LearnedCarry(LearnedCarryLayer, WrappedCell):
         return self.layer.readout(params.layer, hs, xs)
 
 
+@overload
+def learned_carry(layer: Cell) -> LearnedCarry: ...
+@overload
+def learned_carry(layer: Layer) -> LearnedCarryLayer: ...
 def learned_carry(layer: Layer) -> LearnedCarryLayer:
     """The layer with its initial carry among its params.
 

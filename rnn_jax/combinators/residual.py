@@ -1,7 +1,7 @@
 """A layer that adds to what it reads."""
 
 import dataclasses
-from typing import Any
+from typing import Any, overload
 
 import jax
 
@@ -32,6 +32,10 @@ class Residual(ResidualLayer, WrappedCell):
         return xs + self.layer.readout(params, hs, xs)
 
 
+@overload
+def residual(layer: Cell) -> Residual: ...
+@overload
+def residual(layer: Layer) -> ResidualLayer: ...
 def residual(layer: Layer) -> ResidualLayer:
     """The layer with its input added to what it emits: `y_t = x_t + layer(x)_t`.
 

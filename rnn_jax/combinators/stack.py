@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from typing import Any, cast
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
@@ -91,7 +91,11 @@ class Stack(LayerStack, Cell):
         return tuple(after), x
 
 
-def stack(*layers: Layer) -> Stack:
+@overload
+def stack(*layers: Cell) -> Stack: ...
+@overload
+def stack(*layers: Layer) -> LayerStack: ...
+def stack(*layers: Layer) -> LayerStack:
     """A stack of cells, from the input up, is a cell.
 
     With a layer among them that has no single step, such as a `bidirectional` one, the stack has
@@ -119,4 +123,4 @@ def stack(*layers: Layer) -> Stack:
                 f"{index - 1}, {below!r}, emits {describe(emitted)}."
             )
     kind = Stack if all(isinstance(layer, Cell) for layer in layers) else LayerStack
-    return cast(Stack, kind(layers))
+    return kind(layers)
