@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 
 import rnn_jax as rnn
-from tests.cases import CASES, assert_close, every_memory
+from tests.cases import CASES, REMEMBERING, assert_close, every
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -112,7 +112,7 @@ def test_the_map_is_the_gradient_of_every_loss_by_every_carry():
     np.testing.assert_allclose(last, norms[-1, ::-1], rtol=1e-10)
 
 
-@every_memory
+@every("loop", REMEMBERING)
 def test_the_lags_of_the_weight_gradient_add_up_to_it(case):
     cell, params, xs = case.cell, case.params(), case.xs(4)
     start = case.carry(params)

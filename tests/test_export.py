@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnn_jax as rnn
-from tests.cases import CASES, assert_close, every_case, every_mechanism, plain, quick
+from tests.cases import CASES, assert_close, every, every_case, plain
 from tests.unsplit import PeepholeParams, ResetBeforeParams
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
@@ -125,13 +125,13 @@ def test_unroll_leaves_for_every_batch_and_every_length(case):
     by_hand(case, rnn.BPTT())
 
 
-@every_mechanism
+@every("mechanism")
 def test_and_so_does_a_plain_scan(case):
     by_hand(case, rnn.Scan())
 
 
 @pytest.mark.parametrize("lead", [(), (7, *jax.export.symbolic_shape("b"))], ids=["t, b", "b"])
-@pytest.mark.parametrize("case", quick(CASES, rows={"lstm", "peephole"}))
+@every("loop")
 def test_the_gradient_leaves_as_well(case, lead):
     params, (xs, lengths) = case.params(), open_sizes(case, *lead)
 

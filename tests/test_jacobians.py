@@ -18,7 +18,7 @@ from rnn_jax.analysis import (
     step_jacobians,
     unflatten_carry,
 )
-from tests.cases import CASES, REMEMBERING, assert_close, every_memory
+from tests.cases import CASES, REMEMBERING, assert_close, every
 from tests.given import given
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
@@ -29,7 +29,7 @@ def test_the_input_is_the_jacobian_of_a_cell_made_so(rng):
     np.testing.assert_array_equal(step_jacobians(*given(matrices)), matrices)
 
 
-@every_memory
+@every("loop", REMEMBERING)
 def test_the_product_of_the_steps_is_the_jacobian_of_unroll(case):
     cell, params, xs = case.cell, case.params(), case.xs(4, 2)
     start = case.carry(params, (2,))
@@ -54,7 +54,7 @@ def test_the_product_of_the_steps_is_the_jacobian_of_unroll(case):
     assert_close(backward, jnp.einsum("bij,bi->bj", whole, v))
 
 
-@every_memory
+@every("loop", REMEMBERING)
 def test_a_carry_comes_back_from_its_vector(case):
     params = case.params()
     for batch in (), (2,), (2, 3):

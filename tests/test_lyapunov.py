@@ -16,7 +16,7 @@ from rnn_jax.analysis import (
     lyapunov_spectrum,
     step_jacobians,
 )
-from tests.cases import REMEMBERING, every_memory
+from tests.cases import REMEMBERING, every
 from tests.given import constant, given
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
@@ -68,7 +68,7 @@ def test_fresh_gaussian_matrices_have_newmans_exponents(rng, k):
     assert error.max() < 0.02
 
 
-@every_memory
+@every("loop", REMEMBERING)
 def test_the_exponents_sum_to_the_mean_of_the_determinants(case):
     """At any length, of both dynamics."""
     params, xs = case.params(), case.xs(5)

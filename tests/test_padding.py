@@ -13,18 +13,7 @@ from jax.flatten_util import ravel_pytree
 
 import rnn_jax as rnn
 from tests import hlo, reference
-from tests.cases import (
-    CASES,
-    Case,
-    assert_close,
-    elman,
-    every_direction,
-    every_mechanism,
-    every_recurrence,
-    gru,
-    lstm,
-    plain,
-)
+from tests.cases import CASES, Case, assert_close, elman, every, gru, lstm, plain
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -149,12 +138,12 @@ def agree_with_the_loop(data, case, reverse):
     check(case, rnn.BPTT(chunk=2), reverse, *marks(data.draw, STEPS, BATCH))
 
 
-@every_recurrence
+@every("recurrence")
 def test_padded_sequences_are_those_of_the_loop(case):
     agree_with_the_loop(case=case, reverse=False)
 
 
-@every_mechanism
+@every("mechanism")
 def test_so_are_they_backward(case):
     agree_with_the_loop(case=case, reverse=True)
 
@@ -186,7 +175,7 @@ def test_drawn_stacks_and_batches_are_those_of_the_loop(data, names, lead, steps
     check(case, method, reverse, *marks(data.draw, steps, *lead))
 
 
-@every_mechanism
+@every("mechanism")
 def test_a_padded_batch_is_its_sequences_alone(case):
     """By the library itself: each sequence cut to its length, in values and in gradients."""
     lengths = (4, 0, 2)
@@ -204,7 +193,7 @@ def test_a_padded_batch_is_its_sequences_alone(case):
     assert_close(together, jax.jit(jax.value_and_grad(alone))(params))
 
 
-@every_direction
+@every("direction")
 def test_packed_sequences_are_themselves_alone(case):
     """Two in a row, a reset between them, in either direction."""
     params, xs = case.params(), case.xs(5)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import rnn_jax as rnn
 from rnn_jax.analysis import gradient_spectrum, leading_gradient_spectrum, step_jacobians
 from rnn_jax.analysis.graded import graded, orthogonalise
-from tests.cases import REMEMBERING, every_memory
+from tests.cases import REMEMBERING, every
 from tests.given import constant, given
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
@@ -152,7 +152,7 @@ def test_a_dead_unit_takes_its_direction_with_it(rng):
         np.testing.assert_allclose(values, np.linalg.svd(product)[1], rtol=1e-10, atol=1e-13)
 
 
-@every_memory
+@every("loop", REMEMBERING)
 def test_short_products_have_the_values_that_numpy_finds(case):
     params, xs = case.params(), case.xs(4, 2)
     carry = case.carry(params, (2,))
