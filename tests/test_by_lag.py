@@ -49,7 +49,7 @@ def test_a_scalar_forgets_by_its_weight():
 
 
 @pytest.mark.parametrize("w", [0.1, 10.0])
-def test_what_underflows_and_overflows_is_a_number(w):
+def test_gradients_that_underflow_or_overflow_are_numbers(w):
     """1000 steps of 0.1 are 1e-1000, which no float holds; its logarithm does."""
     cell, params = scalar(w)
     params = params._replace(w_xh=jnp.zeros((1, 1)))

@@ -115,7 +115,7 @@ def test_arrays_of_numpy_are_what_jax_makes_of_them(model):
 
 
 @pytest.mark.parametrize("kind", [ByArray, ByDLPack, ByJax, np.ma.masked_array])
-def test_what_gives_itself_as_an_array_is_one(kind):
+def test_an_object_with_an_array_protocol_is_taken_as_an_array(kind):
     """Tensors of other libraries, and a masked array in which nothing is masked."""
     params = PARAMS._replace(b_h=kind(PARAMS.b_h))
     carry, last = rnn.step(CELL, params, kind(XS[0]))
@@ -140,7 +140,7 @@ def test_a_raw_key_is_one_of_the_implementation_in_use():
         jax.config.update("jax_default_prng_impl", before)
 
 
-def test_an_error_of_ones_own_function_is_shown_as_it_is():
+def test_an_error_inside_a_function_of_the_user_passes_unchanged():
     def own(*arguments):
         raise KeyError("mine")
 

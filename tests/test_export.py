@@ -42,7 +42,7 @@ assert "rnn_jax" not in sys.modules
 """
 
 
-def test_a_step_and_a_block_leave_for_a_process_without_the_library(params, key, tmp_path):
+def test_an_exported_step_and_block_run_without_the_library(params, key, tmp_path):
     xs = np.asarray(jax.random.normal(key, (6, 4, 2), jnp.float64))
     start, step = rnn.export(MODEL, params, (4,))
     _, block = rnn.export(MODEL, params, (4,), block=5)
@@ -82,7 +82,7 @@ def test_an_exported_block_is_unroll(case):
     assert not ys[3:].any()
 
 
-def test_a_step_for_every_batch(params, key):
+def test_one_exported_step_runs_for_every_batch(params, key):
     b, c = jax.export.symbolic_shape("b, c")  # symbols of jax.export, as well as names
     start, run = rnn.export(MODEL, params, (b, c, 2))
     for lead in (1, 3, 2), (4, 1, 2):
@@ -121,18 +121,18 @@ def by_hand(case, method):
 
 
 @every_case
-def test_unroll_leaves_for_every_batch_and_every_length(case):
+def test_unroll_is_exported_for_every_batch_and_every_length(case):
     by_hand(case, rnn.BPTT())
 
 
 @every("mechanism")
-def test_and_so_does_a_plain_scan(case):
+def test_scan_is_exported_for_every_batch_and_every_length(case):
     by_hand(case, rnn.Scan())
 
 
 @pytest.mark.parametrize("lead", [(), (7, *jax.export.symbolic_shape("b"))], ids=["t, b", "b"])
 @every("loop")
-def test_the_gradient_leaves_as_well(case, lead):
+def test_the_gradient_is_exported(case, lead):
     params, (xs, lengths) = case.params(), open_sizes(case, *lead)
 
     @jax.jit
@@ -145,7 +145,7 @@ def test_the_gradient_leaves_as_well(case, lead):
     assert_close(found, jax.grad(loss)(*arrays))
 
 
-def test_marks_and_noise_leave_too(key):
+def test_marks_and_noise_are_exported(key):
     inside = rnn.bidirectional(
         rnn.zoneout(rnn.LSTM(2, 2), 0.3), rnn.variational(rnn.GRU(2, 2), 0, 0.3)
     )
@@ -163,7 +163,7 @@ def test_marks_and_noise_leave_too(key):
     assert_close(program.call(xs, marks, key), run(xs, marks, key), 1e-12)
 
 
-def test_a_length_that_is_left_open_has_no_root(key):
+def test_a_length_that_is_left_open_has_no_logarithmic_checkpoints(key):
     cell = rnn.GRU(2, 3)
     (t,) = jax.export.symbolic_shape("t")
     run = jax.jit(
@@ -193,7 +193,7 @@ def test_what_has_no_single_step_or_draws_noise_is_not_exported():
         rnn.export(rnn.stack(both, rnn.Dropout(6, 0.5)), (params, ()), block=4)
 
 
-def test_one_platform_needs_no_tuple(params):
+def test_one_platform_may_come_without_a_tuple(params):
     assert rnn.export(MODEL, params, platforms="cpu").run.platforms == ("cpu",)
     both = rnn.export(MODEL, params, platforms=["cpu", "cuda"])
     assert both.start.platforms == both.run.platforms == ("cpu", "cuda")
@@ -215,12 +215,12 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("settings", "message"), MISTAKES.values(), ids=MISTAKES)
-def test_a_setting_that_is_none(params, settings, message):
+def test_settings_that_cannot_be_exported_are_named(params, settings, message):
     with pytest.raises(rnn.ArgumentError, match=message):
         rnn.export(MODEL, params, **settings)
 
 
-def test_params_are_known_and_of_the_layer(params):
+def test_traced_params_and_those_of_another_layer_are_refused(params):
     with pytest.raises(rnn.ArgumentError, match=r"params\[0\].w_xh is traced.*call export outside"):
         jax.jit(lambda params: rnn.export(MODEL, params))(params)
     with pytest.raises(rnn.StructureError, match="expected params of the form"):

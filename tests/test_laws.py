@@ -70,7 +70,7 @@ def test_every_method_gives_the_numbers_of_scan(case):
 
 @every("loop")
 @pytest.mark.parametrize("steps", [0, 17])
-def test_no_number_of_steps_is_special(case, steps):
+def test_any_number_of_steps_has_the_numbers_of_scan(case, steps):
     compare_with_scan(case, steps, [rnn.BPTT()])
 
 
@@ -159,7 +159,7 @@ def test_step_by_step_is_unroll(case):
 
 
 @every_case
-def test_project_and_readout_see_no_time(case):
+def test_project_and_readout_of_all_steps_are_those_of_each_step(case):
     cell, params, xs = case.cell, case.params(), case.xs(4, 2)
     if not isinstance(cell, rnn.Cell):
         assert not hasattr(cell, "project")
@@ -174,7 +174,7 @@ def test_project_and_readout_see_no_time(case):
 
 
 @every_case
-def test_recur_sees_no_time(case):
+def test_recur_of_all_steps_is_that_of_each_step(case):
     cell, params = case.cell, case.params()
     if not isinstance(cell, rnn.SplitCell):
         assert not hasattr(cell, "recur")
@@ -279,7 +279,7 @@ def test_no_dtype_is_promoted(case):
 
 
 @every("loop")
-def test_low_precision_compute_with_float32_params(case):
+def test_a_loss_in_low_precision_has_a_float32_gradient(case):
     """The documented way: cast inside the loss, and the gradient arrives in float32."""
     params, xs = case.params(jnp.float32), case.xs(5, 2, dtype=jnp.float32)
 
@@ -361,7 +361,7 @@ def test_layers_and_params_survive_a_pickle_and_a_copy(case):
     chunk=st.integers(1, 10),
     batch=st.lists(st.integers(1, 3), max_size=2),
 )
-def test_drawn_shapes(case, steps, chunk, batch):
+def test_random_shapes_have_the_numbers_of_the_loop_and_the_scan(case, steps, chunk, batch):
     """Any T, any chunk, any batch axes: values of the equations, gradients of the plain scan."""
     params, xs = case.params(), case.xs(steps, *batch)
     carry = case.carry(params, tuple(batch))

@@ -204,7 +204,7 @@ def test_large_random_networks_are_as_theory_says(g, size, seeds, largest, mean)
     np.testing.assert_allclose([exponents[0] for exponents in measured], largest, atol=0.01)
 
 
-def test_mistakes_are_told():
+def test_mistakes_are_named():
     arguments = constant(np.eye(3), 5)
     for spectrum in lyapunov_spectrum, adjoint_lyapunov_spectrum:
         for k in (0, 4, 2.0):

@@ -31,7 +31,7 @@ def compilations():
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
-def test_the_count_of_compilations_counts():
+def test_compilations_are_counted():
     with compilations() as compiled:
         jax.jit(lambda x: x + jnp.pi)(jnp.ones(3))
     assert compiled
