@@ -1,6 +1,6 @@
-"""Compare what a user hands over with what the cell needs, and say the difference in a sentence.
+"""Compare what a user hands over with what the cell needs; an error says the difference.
 
-All of it happens while tracing: a compiled program contains none of it.
+The checks run while JAX traces: a compiled program contains none of them.
 """
 
 import dataclasses
@@ -144,10 +144,10 @@ def check_steps(
 def check_mark(
     layer: Layer, name: str, mark: Any, shape: tuple[int, ...], form: str, kind: Any = jnp.bool
 ) -> jax.Array | None:
-    """A mark of each step, or of each sequence, as an array; raises where it is none."""
+    """A mark of each step, or of each sequence, as an array; raises for a wrong shape or dtype."""
     if mark is None:
         return None
-    # A list of Python's is welcome, and is looked at as the array that it makes.
+    # A list is allowed, and checked as the array that it makes.
     mark = array(Of(layer, name), mark)
     if mark.shape != shape:
         raise ShapeError(f"{layer!r}: {name} must have shape {form} = {shape}, got {mark.shape}.")
@@ -160,7 +160,7 @@ def check_mark(
 
 
 def check_key(layer: Layer, key: Any) -> None:
-    """Raise where `layer` is random and there is no key, or a key that is none."""
+    """Raise where `layer` is random and the key is missing, or the key is not one."""
     if key is None:
         place = _random_place(layer, "")
         if place is not None:
@@ -170,14 +170,14 @@ def check_key(layer: Layer, key: Any) -> None:
 
 
 def check_way(layer: Layer, method: Method, reverse: bool, t: Any) -> None:
-    """Raise where the method, the direction, or the number of the first step is none."""
+    """Raise where the method, the direction, or the number of the first step is not valid."""
     one_method(Of(layer, "method"), method)
     flag(Of(layer, "reverse"), reverse)
     check_number(layer, t)
 
 
 def check_number(layer: Layer, t: Any) -> None:
-    """Raise where the number of a step is none."""
+    """Raise where t is not the number of a step."""
     traced = isinstance(t, jax.core.Tracer) and t.shape == ()
     if traced and jnp.issubdtype(t.dtype, jnp.integer):
         return
@@ -191,7 +191,7 @@ def check_number(layer: Layer, t: Any) -> None:
 
 @functools.lru_cache(maxsize=256)
 def _random_place(layer: Layer, path: str) -> str | None:
-    """The path to the first layer inside, or this one, that noise makes another."""
+    """The path to the first random layer, which is this one or inside it."""
     if layer.deterministic() == layer:
         return None
     for field in dataclasses.fields(layer):  # type: ignore[arg-type]
@@ -207,7 +207,7 @@ def _random_place(layer: Layer, path: str) -> str | None:
 
 
 def _dtype(x: Any) -> jnp.dtype:
-    """What JAX makes of an array: with x64 off, NumPy's float64 becomes float32."""
+    """The dtype that JAX gives the array: with x64 off, NumPy's float64 becomes float32."""
     return jax.dtypes.canonicalize_dtype(x.dtype)
 
 

@@ -1,4 +1,4 @@
-"""Several sequences a row, one after the other, a reset before each."""
+"""Batches with several sequences in a row, one after the other, and a reset before each."""
 
 import bisect
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ class Packed(NamedTuple):
 
     @property
     def marks(self) -> dict[str, Any]:
-        """What `rnn_jax.unroll` has to know: `unroll(model, params, xs, **batch.marks)`."""
+        """The arguments of `rnn_jax.unroll`: `unroll(model, params, xs, **batch.marks)`."""
         return {"mask": self.mask, "reset": self.reset}
 
     def split(self, ys: Any) -> dict[int, Any]:

@@ -1,4 +1,4 @@
-"""One sequence a row, padded at its end: as one batch, or sorted into few lengths."""
+"""Batches with one sequence in a row, padded at its end: one batch, or few lengths."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ class Padded(NamedTuple):
 
     @property
     def marks(self) -> dict[str, Any]:
-        """What `rnn_jax.unroll` has to know: `unroll(model, params, xs, **batch.marks)`."""
+        """The arguments of `rnn_jax.unroll`: `unroll(model, params, xs, **batch.marks)`."""
         return {"lengths": self.lengths}
 
     def split(self, ys: Any) -> dict[int, Any]:

@@ -1,4 +1,4 @@
-"""Cells whose weights are blocks, one a gate."""
+"""Cells whose weight matrices have one block for each gate."""
 
 import dataclasses
 from typing import final
@@ -16,14 +16,14 @@ from rnn_jax.initializers import Initializer, check_drawn, drawn, glorot, orthog
 
 @dataclasses.dataclass(frozen=True)
 class GatedCell(SizedCell):
-    """A sized cell whose weights are blocks, one a gate, side by side on the last axis."""
+    """A sized cell whose weight matrices have one block a gate, side by side on the last axis."""
 
     input_init: Initializer = dataclasses.field(default=glorot, repr=False)
     """Draws `w_xh`, gate by gate."""
     recurrent_init: Initializer = dataclasses.field(default=orthogonal, repr=False)
     """Draws `w_hh`, gate by gate."""
     memory_bias: MemoryBias = ForgetBias(0.0)
-    """Draws what the gates that remember and that write start with; other biases start at 0."""
+    """Draws the biases of the gates that remember and that write; other biases start at 0."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that make no network, and a bias that is not drawn by a value."""
@@ -36,8 +36,8 @@ class GatedCell(SizedCell):
     ) -> tuple[jax.Array, jax.Array]:
         """Draw `w_xh` `(D, gates * H)` and `w_hh` `(feedback, gates * H)`, by default of H rows.
 
-        Block by block, for an orthogonal matrix of shape `(H, 4H)` is not four orthogonal
-        matrices, and fan-in and fan-out are meant for the map to one gate.
+        Each block is drawn alone: the blocks of an orthogonal `(H, 4H)` matrix are not orthogonal,
+        and fan-in and fan-out are those of the map to one gate.
         """
         k_xh, k_hh = jax.random.split(key)
 

@@ -70,7 +70,7 @@ class MGU(GatedCell):
     def recur(
         self, params: MGUParams, carry: MGUCarry, z: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, ...]:
-        """The gate summed; of the candidate both parts, for the gate comes between them."""
+        """The sum of the gate; the two parts of the candidate, which the gate keeps apart."""
         (z_f, z_n), (h_f, h_n) = z, split(matmul(carry.h, params.w_hh), 2)
         return z_f + h_f, z_n, h_n + row(params.b_hn, h_n)
 

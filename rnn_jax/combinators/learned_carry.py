@@ -14,17 +14,17 @@ from rnn_jax.recurrence.steps import Steps
 
 
 class LearnedCarryParams(NamedTuple):
-    """Those of the layer, and where it starts."""
+    """The params of the layer, and its initial carry."""
 
     layer: Params
-    """The layer's own."""
+    """The params of the layer."""
     carry: Carry
     """Its initial carry, without batch axes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LearnedCarryLayer(Wrapper):
-    """A layer that learns where to start. Made by `learned_carry`."""
+    """A layer whose initial carry is learned. Made by `learned_carry`."""
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LearnedCarryParams:
         """The layer's own params, and the initial carry that it would have had."""
@@ -42,13 +42,13 @@ class LearnedCarryLayer(Wrapper):
     def unroll(
         self, params: LearnedCarryParams, xs: Any, carry: Carry, steps: Steps, method: Method
     ) -> tuple[Carry, jax.Array]:
-        """As the layer inside."""
+        """Run the layer inside."""
         return self.layer.unroll(params.layer, xs, carry, steps, method)
 
 
 @dataclasses.dataclass(frozen=True)
 class LearnedCarry(LearnedCarryLayer, WrappedCell):
-    """A cell that learns where to start."""
+    """A cell whose initial carry is learned."""
 
     def project(self, params: LearnedCarryParams, xs: Any) -> Any:
         return self.layer.project(params.layer, xs)
@@ -68,8 +68,8 @@ def learned_carry(layer: Layer) -> LearnedCarryLayer:
     """The layer with its initial carry among its params.
 
     The gradient reaches it through every sequence that starts afresh, at the first step or at a
-    `reset`; with a carry handed over, it takes no part. It starts as the layer's own, zeros in
-    most cases. A cell remains a cell. Source: Forcada & Carrasco, Neural Computation 7, 1995.
+    `reset`; where a carry is handed over it is not used. At first it is that of the layer, zeros
+    in most cases. A cell remains a cell. Source: Forcada & Carrasco, Neural Computation 7, 1995.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.learned_carry(rnn.GRU(3, 4))

@@ -19,7 +19,7 @@ class ResidualLayer(Wrapper):
     def unroll(
         self, params: Params, xs: jax.Array, carry: Carry, steps: Steps, method: Method
     ) -> tuple[Carry, jax.Array]:
-        """The layer inside, and what it read added."""
+        """Run the layer inside and add its input to its output."""
         carry, ys = self.layer.unroll(params, xs, carry, steps, method)
         return carry, xs + ys
 

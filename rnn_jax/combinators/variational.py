@@ -19,7 +19,7 @@ from rnn_jax.recurrence.steps import Steps
 
 @dataclasses.dataclass(frozen=True)
 class Variational(WrappedSplitCell):
-    """A cell whose weights see the same part of the input and of the state at all steps.
+    """A cell whose weights read the same units of the input and of the state at all steps.
 
     Made by `variational`.
     """
@@ -60,7 +60,7 @@ class Variational(WrappedSplitCell):
         return self.layer.project(params.value, xs)
 
     def recur(self, params: Noisy, carry: Carry, z: Any) -> Any:
-        """The state as the weights see it; what `update` keeps of it stays whole."""
+        """The preactivations, from the state with its mask; `update` reads the state without."""
         seen = jax.tree.map(lambda mask, c: drop(mask, c, self.state), params.noise, carry)
         return self.layer.recur(params.value, seen, z)
 

@@ -25,7 +25,7 @@ class Leaky(WrappedSplitCell):
     """A cell of leaky integrators. Made by `leaky`."""
 
     rate: Rate
-    """What part of the old carry stays."""
+    """The share of the old carry that stays."""
 
     def update(self, carry: Carry, a: Any) -> Carry:
         """A weighted mean of the old carry and the new."""
@@ -35,7 +35,7 @@ class Leaky(WrappedSplitCell):
 
 
 def _mix(rate: float, old: jax.Array, new: jax.Array) -> jax.Array:
-    """By the smaller share: in a narrow dtype the other may be 1."""
+    """Mix by the smaller of the two shares, for in a narrow dtype the larger may round to 1."""
     return old + (1 - rate) * (new - old) if rate > 0.5 else new + rate * (old - new)
 
 
@@ -86,7 +86,7 @@ class Zoneout(WrappedSplitCell):
         return _Preactivations(self.layer.recur(params, carry, z.value), keep)
 
     def update(self, carry: Carry, a: _Preactivations) -> Carry:
-        """Chosen unit by unit."""
+        """The old value or the new one, for each unit."""
         return _keep(_chosen(a.keep), carry, self.layer.update(carry, a.a))
 
     def linearize(
@@ -130,7 +130,7 @@ def zoneout(cell: SplitCell, rate: Rate) -> Zoneout:
     Raises `ArgumentError` for a cell whose step does not split into `recur` and `update`, for a
     rate outside [0, 1) or of another form than the carry, and where a key is missing.
     """
-    return Zoneout(cell, _checked("zoneout", cell, rate))
+    return Zoneout(cell, _check_rate("zoneout", cell, rate))
 
 
 def leaky(cell: SplitCell, rate: Rate) -> Leaky:
@@ -147,10 +147,10 @@ def leaky(cell: SplitCell, rate: Rate) -> Leaky:
 
     Raises `ArgumentError` as `zoneout`.
     """
-    return Leaky(cell, _checked("leaky", cell, rate))
+    return Leaky(cell, _check_rate("leaky", cell, rate))
 
 
-def _checked(caller: str, cell: Any, rate: Rate) -> Rate:
+def _check_rate(caller: str, cell: Any, rate: Rate) -> Rate:
     check_part(f"{caller}: the cell", cell, SplitCell)
     carry = jax.eval_shape(lambda key: cell.initial_carry(cell.init(key)), some_key())
     try:
@@ -164,5 +164,5 @@ def _checked(caller: str, cell: Any, rate: Rate) -> Rate:
 
 
 def _spread(rate: Rate, carry: Carry) -> Carry:
-    """A carry of rates."""
+    """One rate, or a carry of rates, as a carry of rates."""
     return jax.tree.broadcast(rate, carry)

@@ -1,4 +1,4 @@
-"""Dropout between layers: of each step anew, or of the same units at all steps."""
+"""Dropout between layers: of units drawn at each step, or of the same units at all steps."""
 
 import dataclasses
 from typing import Any
@@ -47,7 +47,7 @@ class Dropout(Memoryless):
     """
 
     features: int
-    """How many numbers come in, and out."""
+    """How many numbers it reads and emits at a step."""
     rate: float
     """The probability that a number is dropped."""
 
@@ -81,7 +81,7 @@ class Dropout(Memoryless):
         return survivors_by_step(self, steps, self.rate, xs.shape)
 
     def project(self, params: tuple[()], xs: Any) -> jax.Array:
-        """Drop."""
+        """Zero what was drawn to be dropped."""
         if not self.rate:
             return xs
         if not isinstance(xs, Noisy):

@@ -1,4 +1,4 @@
-"""A trained cell as programs for where there is no rnn_jax."""
+"""A trained cell as programs that run without rnn_jax."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
@@ -40,7 +40,7 @@ def export(
     """A trained cell as programs that run wherever JAX does, without rnn_jax or the model's code.
 
     The params are inside. The carry is made of dictionaries and tuples, so that a process that
-    has never heard of its NamedTuples can hold it.
+    does not have its NamedTuples can hold it.
 
     A size that is given as a name is left open: one program runs for every batch, or for a block
     of every length, from 1 on. It is compiled where it runs, once for each size that it meets.
@@ -119,7 +119,7 @@ def _program(
 
 
 class _Program(jax.export.Exported):
-    """A program that says where flatbuffers comes from."""
+    """A program whose `serialize` names the extra that installs flatbuffers."""
 
     def serialize(self, vjp_order: int = 0) -> bytearray:
         """The program as bytes, with derivatives up to `vjp_order`."""
@@ -132,7 +132,7 @@ class _Program(jax.export.Exported):
 
 
 def _check(cell: Layer, params: Params) -> Any:
-    """The dtype of params that can go inside a program."""
+    """The dtype of the params; raises where they cannot go inside a program."""
     check_layer("export", cell)
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         if isinstance(leaf, jax.core.Tracer):
