@@ -53,7 +53,7 @@ def training_step(method: rnn.Method, steps: int) -> tuple[Callable, rnn.Params,
 
     def loss(params: tuple, xs: jax.Array, targets: jax.Array) -> jax.Array:
         carry, _ = rnn.unroll(cell, params[0], xs, method=method)
-        _, answer = rnn.step(head, params[1], (), carry.h)
+        _, answer = rnn.step(head, params[1], carry.h)
         return jnp.mean(jnp.square(answer[:, 0] - targets))
 
     keys = jax.random.split(jax.random.key(0), 3)

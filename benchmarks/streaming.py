@@ -46,7 +46,7 @@ def ways(hidden: int, steps: int) -> dict[str, Callable[[], None]]:
     start = cell.initial_carry(params)
 
     @jax.jit
-    def by_hand(params: rnn.LSTMParams, carry: rnn.LSTMCarry, x: jax.Array) -> tuple:
+    def by_hand(params: rnn.LSTMParams, x: jax.Array, carry: rnn.LSTMCarry) -> tuple:
         """The equations, and nothing else."""
         a = x @ params.w_xh + carry.h @ params.w_hh + params.b_h
         i, f, g, o = jnp.split(a, 4)
@@ -54,13 +54,13 @@ def ways(hidden: int, steps: int) -> dict[str, Callable[[], None]]:
         h = jax.nn.sigmoid(o) * jnp.tanh(c)
         return rnn.LSTMCarry(h, c), h
 
-    step = jax.jit(lambda params, carry, x: rnn.step(cell, params, carry, x))
+    step = jax.jit(lambda params, x, carry: rnn.step(cell, params, x, carry))
 
     def stepped(take: Callable, start: rnn.Carry = start) -> Callable[[], None]:
         def run() -> None:
             carry = start
             for x in xs:
-                carry, y = take(carry, x)
+                carry, y = take(x, carry)
                 y.block_until_ready()
 
         return run
@@ -75,8 +75,8 @@ def ways(hidden: int, steps: int) -> dict[str, Callable[[], None]]:
 
     call = jax.jit(rnn.export(cell, params).run.call)
     return {
-        BY_HAND: stepped(lambda carry, x: by_hand(params, carry, x)),
-        "step": stepped(lambda carry, x: step(params, carry, x)),
+        BY_HAND: stepped(lambda x, carry: by_hand(params, x, carry)),
+        "step": stepped(lambda x, carry: step(params, x, carry)),
         "exported step": stepped(call, start._asdict()),
         "stream, block=1": streamed(1),
         "stream, block=16": streamed(16),

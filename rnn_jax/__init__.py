@@ -1,6 +1,6 @@
 """Recurrent networks for JAX: pure cells, one scan, exact gradients."""
 
-# ruff: noqa: E402 -- ctrl-C has its way out before the first import that takes long.
+# ruff: noqa: E402 -- ctrl-C is handled before the first import that takes long.
 import sys
 
 from rnn_jax.process.interrupts import leave_while_starting

@@ -1,4 +1,4 @@
-"""What cells are made of: matrix products over all rows, and gates that lose no digits."""
+"""The arithmetic of cells: matrix products over all rows, and gates exact near 0 and 1."""
 
 import functools
 from collections.abc import Callable
@@ -117,9 +117,9 @@ def _widened(x: jax.Array) -> jax.Array:
 def sigmoid(x: jax.Array) -> jax.Array:
     """`1 / (1 + exp(-x))`, with a derivative that is not rounded to 0 where the gate is near 1.
 
-    A gate that is nearly shut is what a long memory is made of, so it is worked out to the last
-    digits there: `(1 + tanh(x / 2)) / 2`, as good near 1/2, is 0 from -16 on in float32, and the
-    derivative that JAX has, `s (1 - s)`, is 0 from 17 on.
+    A long memory needs gates that are nearly shut, so there it is exact to the last digits.
+    `(1 + tanh(x / 2)) / 2`, as good near 1/2, is 0 from -16 on in float32, and the derivative that
+    JAX has, `s (1 - s)`, is 0 from 17 on.
     """
     return jax.nn.sigmoid(x)
 
@@ -132,7 +132,7 @@ def _(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array,
 
 
 class Gate(NamedTuple):
-    """`sigmoid(x)` by the side of it that is small, and so has digits to spare."""
+    """`sigmoid(x)` as the smaller of it and `1 - sigmoid(x)`, which is rounded least."""
 
     is_open: jax.Array
     """Whether x is positive."""
@@ -150,6 +150,6 @@ class Gate(NamedTuple):
 
 
 def gate(x: jax.Array) -> Gate:
-    """The gate of a preactivation."""
+    """`sigmoid(x)` as a `Gate`."""
     # Chosen, for the derivative of |x| at 0, where every gate without a bias starts, is 0.
     return Gate(x > 0, sigmoid(jnp.where(x > 0, -x, x)))

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments.arrays import key as one_key
+from rnn_jax.arguments.arrays import one_key
 from rnn_jax.arguments.settings import axes, floating, positive, settle
 from rnn_jax.arguments.trees import difference, form
 from rnn_jax.devices.sharding import on_each_part

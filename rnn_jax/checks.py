@@ -1,6 +1,6 @@
-"""Compare what a user hands over with what the cell needs, and say the difference in a sentence.
+"""Compare what a user hands over with what the cell needs; an error says the difference.
 
-All of it happens while tracing: a compiled program contains none of it.
+The checks run while JAX traces: a compiled program contains none of them.
 """
 
 import dataclasses
@@ -12,10 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax.arguments import integers
-from rnn_jax.arguments.arrays import array, is_array
-from rnn_jax.arguments.arrays import key as one_key
-from rnn_jax.arguments.settings import Of, flag, integer, short
-from rnn_jax.arguments.settings import method as is_method
+from rnn_jax.arguments.arrays import array, is_array, one_key
+from rnn_jax.arguments.settings import Of, flag, integer, one_method, short
 from rnn_jax.arguments.trees import difference, form
 from rnn_jax.cell import Carry, Layer, Method, Params
 from rnn_jax.devices.sharding import split
@@ -68,9 +66,13 @@ def check_input(layer: Layer, name: str, xs: Any, dtype: jnp.dtype, axes: int) -
     """The batch axes of an input whose first `axes` axes are time."""
     wanted = layer.input
     if not is_array(xs):
-        raise StructureError(
-            f"{layer!r}: {name} must be an array, got {short(xs)}; jnp.asarray makes one of a list."
+        is_carry = xs is None or difference(_carry(layer, (), dtype), xs) is None
+        advice = (
+            f"a carry, or None for a new one, is the argument after {name}: (..., {name}, carry)"
+            if is_carry
+            else "jnp.asarray makes one of a list"
         )
+        raise StructureError(f"{layer!r}: {name} must be an array, got {short(xs)}; {advice}.")
     lead = ("T",) * axes + ("*batch",)
     expected = f"({', '.join((*lead, *map(str, wanted.shape)))})"
     last = len(xs.shape) - len(wanted.shape)
@@ -142,10 +144,10 @@ def check_steps(
 def check_mark(
     layer: Layer, name: str, mark: Any, shape: tuple[int, ...], form: str, kind: Any = jnp.bool
 ) -> jax.Array | None:
-    """A mark of each step, or of each sequence, as an array; raises where it is none."""
+    """A mark of each step, or of each sequence, as an array; raises for a wrong shape or dtype."""
     if mark is None:
         return None
-    # A list of Python's is welcome, and is looked at as the array that it makes.
+    # A list is allowed, and checked as the array that it makes.
     mark = array(Of(layer, name), mark)
     if mark.shape != shape:
         raise ShapeError(f"{layer!r}: {name} must have shape {form} = {shape}, got {mark.shape}.")
@@ -158,7 +160,7 @@ def check_mark(
 
 
 def check_key(layer: Layer, key: Any) -> None:
-    """Raise where `layer` is random and there is no key, or a key that is none."""
+    """Raise where `layer` is random and the key is missing, or the key is not one."""
     if key is None:
         place = _random_place(layer, "")
         if place is not None:
@@ -168,14 +170,14 @@ def check_key(layer: Layer, key: Any) -> None:
 
 
 def check_way(layer: Layer, method: Method, reverse: bool, t: Any) -> None:
-    """Raise where the method, the direction, or the number of the first step is none."""
-    is_method(Of(layer, "method"), method)
+    """Raise where the method, the direction, or the number of the first step is not valid."""
+    one_method(Of(layer, "method"), method)
     flag(Of(layer, "reverse"), reverse)
     check_number(layer, t)
 
 
 def check_number(layer: Layer, t: Any) -> None:
-    """Raise where the number of a step is none."""
+    """Raise where t is not the number of a step."""
     traced = isinstance(t, jax.core.Tracer) and t.shape == ()
     if traced and jnp.issubdtype(t.dtype, jnp.integer):
         return
@@ -189,7 +191,7 @@ def check_number(layer: Layer, t: Any) -> None:
 
 @functools.lru_cache(maxsize=256)
 def _random_place(layer: Layer, path: str) -> str | None:
-    """The path to the first layer inside, or this one, that noise makes another."""
+    """The path to the first random layer, which is this one or inside it."""
     if layer.deterministic() == layer:
         return None
     for field in dataclasses.fields(layer):  # type: ignore[arg-type]
@@ -205,7 +207,7 @@ def _random_place(layer: Layer, path: str) -> str | None:
 
 
 def _dtype(x: Any) -> jnp.dtype:
-    """What JAX makes of an array: with x64 off, NumPy's float64 becomes float32."""
+    """The dtype that JAX gives the array: with x64 off, NumPy's float64 becomes float32."""
     return jax.dtypes.canonicalize_dtype(x.dtype)
 
 

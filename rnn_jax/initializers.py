@@ -1,4 +1,4 @@
-"""What arrays start with: functions `(key, shape, dtype) -> array`, as in `jax.nn.initializers`.
+"""Initialisers: functions `(key, shape, dtype) -> array`, as in `jax.nn.initializers`.
 
 Each is a value that is found under its name or compared by its settings, so that layers made of
 them are equal when they are made again, and can be pickled. A function that
@@ -69,7 +69,7 @@ class Normal:
     def __call__(
         self, key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
     ) -> jax.Array:
-        """A draw."""
+        """Draw an array."""
         return jax.nn.initializers.normal(self.deviation)(key, shape, dtype)
 
 
@@ -77,13 +77,13 @@ def drawn(
     layer: Layer, init: str, key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike
 ) -> jax.Array:
     """What the initialiser in the field `init` of a layer draws."""
-    return as_asked(layer, init, getattr(layer, init)(key, shape, dtype), shape, dtype)
+    return check_drawn(layer, init, getattr(layer, init)(key, shape, dtype), shape, dtype)
 
 
-def as_asked(
+def check_drawn(
     layer: Layer, init: str, found: Any, shape: tuple[int, ...], dtype: DTypeLike
 ) -> jax.Array:
-    """The array that an initialiser made; raises where it is not the one that was asked for."""
+    """The array that an initialiser made; raises where its shape or dtype is another."""
     found = taken(Of(layer, init), found)
     wanted = jax.dtypes.canonicalize_dtype(dtype)
     right = is_array(found) and found.shape == shape

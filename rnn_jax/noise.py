@@ -1,4 +1,4 @@
-"""Noise, drawn before time: a random layer reads it like an input."""
+"""Noise, drawn before the loop over time: a random layer reads it beside its input."""
 
 import functools
 from typing import Any, NamedTuple
@@ -19,20 +19,20 @@ class Noisy(NamedTuple):
 
 @functools.cache
 def some_key() -> Any:
-    """A key as shapes alone know it: to ask of what form a layer is must start no backend."""
+    """The shape and dtype of a key, for `jax.eval_shape`, which must start no backend."""
     return jax.eval_shape(lambda: jax.random.key(0))
 
 
 def missing_key(what: Any) -> ArgumentError:
-    """The error of a layer, or of what is said of one, that is random and has no key."""
+    """The error of a random layer without a key; `what` is the layer, or names it."""
     return ArgumentError(
         f"{what} is random and needs a key: pass key=jax.random.key(...) to unroll or step; for "
         "evaluation model.deterministic() takes the same params."
     )
 
 
-def needs_key(layer: Any, key: Any) -> jax.Array:
-    """The key, which a random layer cannot do without."""
+def required_key(layer: Any, key: Any) -> jax.Array:
+    """The key of a random layer; raises where there is none."""
     if key is None:
         raise missing_key(layer)
     return key
@@ -44,8 +44,8 @@ def survivors(key: jax.Array, rate: float, shape: tuple[int, ...]) -> jax.Array:
 
 
 def survivors_by_step(layer: Any, steps: Steps, rate: float, shape: tuple[int, ...]) -> jax.Array:
-    """The same for `shape` `(T, ...)`, each step from a key of its own."""
-    key = needs_key(layer, steps.key)
+    """Which units survive at each step, of `shape` `(T, ...)`, each step from its own key."""
+    key = required_key(layer, steps.key)
 
     def one(t: jax.Array) -> jax.Array:
         return survivors(jax.random.fold_in(key, t), rate, shape[1:])
@@ -54,5 +54,5 @@ def survivors_by_step(layer: Any, steps: Steps, rate: float, shape: tuple[int, .
 
 
 def drop(survive: jax.Array, x: jax.Array, rate: float) -> jax.Array:
-    """Zero what does not survive, and raise the rest so that the mean stays."""
+    """Zero what does not survive, and divide the rest by `1 - rate`, which keeps the mean."""
     return jnp.where(survive, x / (1 - rate), jnp.zeros_like(x))

@@ -143,8 +143,8 @@ def _valid(
 def step(
     cell: Cell,
     params: Params,
-    carry: Carry | None,
     x: Any,
+    carry: Carry | None = None,
     *,
     mask: Any = None,
     reset: Any = None,
@@ -156,8 +156,8 @@ def step(
     Args:
       cell: A cell; a layer without a single step has no `step`.
       params: Its params.
-      carry: The carry so far; `cell.initial_carry` if None.
       x: One step of the input, `(*batch, D)`, or `(*batch)` for an `Embedding`.
+      carry: The carry so far; `cell.initial_carry` if None.
       mask: `(*batch)` of bool, false where the step does not happen: the carry stays, y is zeros.
       reset: `(*batch)` of bool, true where a new sequence begins with this step, as where an
         environment was done: the carry becomes `cell.initial_carry` before it.
@@ -175,7 +175,7 @@ def step(
     >>> params = cell.init(jax.random.key(0))
     >>> carry = cell.initial_carry(params)
     >>> for x in jnp.ones((4, 3)):
-    ...     carry, y = rnn.step(cell, params, carry, x)
+    ...     carry, y = rnn.step(cell, params, x, carry)
     >>> y.shape
     (5,)
     """

@@ -14,11 +14,26 @@ from tests import reference
 from tests.split import OutputGated
 from tests.unsplit import PeepholeLSTM, ResetBeforeGRU
 
+# What a row is run for where not all rows can be run; see `every`.
+NOTHING: frozenset[str] = frozenset()  # there is another row like it
+# It has arithmetic of its own, and is not made of other rows.
+ARITHMETIC = frozenset({"arithmetic"})
+# No other row hands the same things from step to step.
+RECURRENCE = frozenset({"recurrence"})
+# Layers that run from either end, and all of the next line.
+DIRECTION = RECURRENCE | {"direction"}
+# Derivatives from the output, by default, of one leaf and of two, of an output beside the carry, of
+# a step that does not split, of layers upon layers.
+MECHANISM = DIRECTION | {"mechanism"}
+# One cell that splits and one that does not: for what depends on the loop alone.
+LOOP = MECHANISM | ARITHMETIC | {"loop"}
+
 
 class Case(NamedTuple):
     name: str
     build: Callable[[], rnn.Layer]
     reference: Callable[..., Any]
+    stands_for: frozenset[str] = RECURRENCE | ARITHMETIC
 
     @property
     def cell(self) -> rnn.Layer:
@@ -60,21 +75,23 @@ peephole = reference.loop(reference.peephole_lstm)
 RATES = rnn.LSTMCarry(h=0.2, c=0.5)
 
 CASES = [
-    Case("elman", lambda: rnn.Elman(2, 3), elman),
+    Case("elman", lambda: rnn.Elman(2, 3), elman, MECHANISM | ARITHMETIC),
     Case(
         "elman-sin",
         lambda: rnn.Elman(2, 3, activation=jnp.sin),
         reference.loop(reference.elman(np.sin)),
+        NOTHING,
     ),
-    Case("irnn", lambda: rnn.IRNN(2, 3), reference.loop(reference.elman(reference.relu))),
+    Case("irnn", lambda: rnn.IRNN(2, 3), reference.loop(reference.elman(reference.relu)), NOTHING),
     Case("jordan", lambda: rnn.Jordan(2, 3, 2), reference.loop(reference.jordan)),
-    Case("lstm", lambda: rnn.LSTM(2, 3), lstm),
+    Case("lstm", lambda: rnn.LSTM(2, 3), lstm, LOOP),
     Case("gru", lambda: rnn.GRU(2, 3), gru),
-    Case("mgu", lambda: rnn.MGU(2, 3), reference.loop(reference.mgu)),
+    Case("mgu", lambda: rnn.MGU(2, 3), reference.loop(reference.mgu), ARITHMETIC),
     Case(
         "layer-norm-elman",
         lambda: rnn.LayerNormElman(2, 3, epsilon=reference.EPSILON),
         reference.loop(reference.layer_norm_elman),
+        ARITHMETIC,
     ),
     Case(
         "layer-norm-lstm",
@@ -85,39 +102,52 @@ CASES = [
         "layer-norm-gru",
         lambda: rnn.LayerNormGRU(2, 3, epsilon=reference.EPSILON),
         reference.loop(reference.layer_norm_gru),
+        ARITHMETIC,
     ),
     Case(
         "projected-lstm",
         lambda: rnn.ProjectedLSTM(2, 4, 3),
         reference.loop(reference.projected_lstm),
     ),
-    Case("peephole", lambda: PeepholeLSTM(2, 3), peephole),
+    Case("peephole", lambda: PeepholeLSTM(2, 3), peephole, LOOP),
     Case("reset-before", lambda: ResetBeforeGRU(2, 3), reference.loop(reference.reset_before_gru)),
-    Case("output-gated", lambda: OutputGated(2, 3), reference.loop(reference.output_gated)),
+    Case(
+        "output-gated",
+        lambda: OutputGated(2, 3),
+        reference.loop(reference.output_gated),
+        MECHANISM,
+    ),
     Case("embedding", lambda: rnn.Embedding(VOCABULARY, 3), embedding),
     Case("dense", lambda: rnn.Dense(2, 3), dense),
     Case(
         "stack",
         lambda: rnn.stack(rnn.Embedding(VOCABULARY, 2), rnn.GRU(2, 3), rnn.Elman(3, 2)),
         reference.stack(embedding, gru, elman),
+        MECHANISM,
     ),
     Case(
         "tied",
         lambda: rnn.tied(rnn.Embedding(VOCABULARY, 2, scale=3.0), rnn.GRU(2, 2)),
         reference.tied(reference.loop(reference.embedding(3.0)), gru),
     ),
-    Case("residual", lambda: rnn.residual(rnn.GRU(3, 3)), reference.residual(gru)),
+    Case(
+        "residual",
+        lambda: rnn.residual(rnn.GRU(3, 3)),
+        reference.residual(gru),
+        RECURRENCE,
+    ),
     Case(
         "leaky",
         lambda: rnn.leaky(rnn.LSTM(2, 3), RATES),
         reference.loop(reference.leaky(reference.lstm, RATES._asdict(), "h")),
+        RECURRENCE,
     ),
     Case(
         "time-scales",
         lambda: rnn.time_scales(rnn.LSTM(2, 3), 0.5, 9.0),
         reference.loop(reference.time_scales(reference.lstm, "h")),
     ),
-    Case("wide-carry", lambda: rnn.wide_carry(rnn.LSTM(2, 3)), lstm),
+    Case("wide-carry", lambda: rnn.wide_carry(rnn.LSTM(2, 3)), lstm, ARITHMETIC),
     Case(
         "learned-carry", lambda: rnn.learned_carry(rnn.Elman(2, 3)), reference.learned_carry(elman)
     ),
@@ -125,6 +155,7 @@ CASES = [
         "bidirectional",
         lambda: rnn.bidirectional(rnn.LSTM(2, 3), rnn.GRU(2, 2)),
         reference.bidirectional(lstm, gru, lambda f, b: np.concatenate([f, b], -1)),
+        DIRECTION,
     ),
     Case(
         "deep",
@@ -140,13 +171,9 @@ CASES = [
             ),
             dense,
         ),
+        DIRECTION,
     ),
 ]
-
-# The rows that stand for the mechanisms: derivatives from the output, by default, of one leaf and
-# of two, of a step that does not split, of layers upon layers. Laws that take long to compile run
-# over these; the other rows are as well tested by `make test-all`.
-MECHANISMS = {"elman", "lstm", "peephole", "stack"}
 
 # What the analysis is about: rows with a step, and a carry that it hands on.
 REMEMBERING = [
@@ -155,40 +182,20 @@ REMEMBERING = [
     if isinstance(case.cell, rnn.Cell) and not isinstance(case.cell, rnn.Memoryless)
 ]
 
-
-def quick(cases, also=(), rows=None):
-    """The mechanisms among the rows in every run, the others in `make test-all`."""
-    rows = {*MECHANISMS, *also} if rows is None else rows
-    return [
-        pytest.param(case, id=case.name, marks=[] if case.name in rows else pytest.mark.slow)
-        for case in cases
-    ]
-
-
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-every_mechanism = pytest.mark.parametrize("case", quick(CASES))
-every_direction = pytest.mark.parametrize("case", quick(CASES, also=["bidirectional", "deep"]))
-every_memory = pytest.mark.parametrize("case", quick(REMEMBERING, rows={"lstm", "peephole"}))
-# One cell that splits and one that does not: for what depends on the loop alone.
-every_loop = pytest.mark.parametrize("case", quick(CASES, rows={"lstm", "peephole"}))
-# Rows whose like is not among the others.
-every_recurrence = pytest.mark.parametrize(
-    "case",
-    quick(
-        CASES,
-        rows={case.name for case in CASES}
-        - {"elman-sin", "irnn", "mgu", "layer-norm-elman", "layer-norm-gru", "wide-carry"},
-    ),
-)
-# Rows with arithmetic of their own; the others are made of these.
-every_arithmetic = pytest.mark.parametrize(
-    "case",
-    quick(
-        CASES,
-        rows={case.name for case in CASES}
-        - {"elman-sin", "irnn", "stack", "residual", "leaky", "bidirectional", "deep"},
-    ),
-)
+
+
+def every(what, cases=CASES):
+    """In every run the rows that stand for `what`, in `make test-all` the others as well."""
+    chosen = [case for case in cases if what in case.stands_for]
+    assert chosen, f"no row stands for {what}"
+    return pytest.mark.parametrize(
+        "case",
+        [
+            pytest.param(case, id=case.name, marks=[] if case in chosen else pytest.mark.slow)
+            for case in cases
+        ],
+    )
 
 
 def plain(tree):

@@ -182,8 +182,8 @@ def transformed(way):
     grads = jax.jit(gradient(cell))(split_params, split_xs, {})
     assert grads.w_hh.sharding.spec == P("data", None)
     close(grads, gradient(cell)(params, xs, {}))
-    taken = jax.jit(lambda p, x: rnn.step(cell, p, None, x))(split_params, split_xs[0])
-    close(taken, rnn.step(cell, params, None, xs[0]))
+    taken = jax.jit(lambda p, x: rnn.step(cell, p, x))(split_params, split_xs[0])
+    close(taken, rnn.step(cell, params, xs[0]))
     with pytest.raises(rnn.ShapeError, match="axis 0 of xs is split over devices"):
         rnn.unroll(cell, params, put(xs, P("data")))
 

@@ -221,7 +221,7 @@ def test_a_model_reads_only_what_came_before(fit, rng):
         ),
     ],
 )
-def test_what_cannot_be_counted(call, error, message):
+def test_texts_that_cannot_be_counted_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
 
@@ -302,14 +302,14 @@ def test_no_weight_is_better_than_the_best(pairs):
         assert best >= np.log(other * p + (1 - other) * q).sum() - 1e-9
 
 
-def test_no_token_has_a_say_in_its_own_weight():
+def test_the_weight_of_a_token_comes_from_the_other_half_alone():
     # Each half is one model's alone: what suits one half is the worst for the other.
     p = np.array([0.5] * 10 + [0.01] * 10)
     assert mixture(p, p[::-1]).perplexity == pytest.approx(100)
     assert mixture(p, p[::-1]).weight == pytest.approx(0.5)
 
 
-def test_counts_help_a_model_that_forgets(rng):
+def test_mixing_in_counts_helps_a_model_of_pairs(rng):
     # The model knows pairs but not the blocks that come again word for word; counts know both.
     blocks = rng.integers(0, 30, (40, 6))
     text = blocks[rng.integers(0, 40, 600)].ravel()
@@ -332,6 +332,6 @@ def test_counts_help_a_model_that_forgets(rng):
         ([0.5, 0.0], [0.5, 0.0], ArgumentError, "the token 1 has probability 0 in both"),
     ],
 )
-def test_what_cannot_be_mixed(p, q, error, message):
+def test_probabilities_that_cannot_be_mixed_are_refused(p, q, error, message):
     with pytest.raises(error, match=message):
         mixture(np.array(p), np.array(q))

@@ -147,7 +147,7 @@ def test_no_other_boundaries_compute_fewer_steps(lengths, number, batch_size):
     assert steps(ends) == min(map(steps, others))
 
 
-def test_shuffling_is_the_generators_and_changes_who_meets():
+def test_the_generator_alone_decides_which_sequences_share_a_batch():
     sequences = tagged([3] * 20 + [5] * 20)
     for make in (
         lambda rng: batching.bucket(sequences, 2, 4, rng),
@@ -202,7 +202,7 @@ def test_every_batching_has_the_loss_and_the_gradient_of_the_sequences_alone():
         assert_close(jax.tree.map(lambda *terms: sum(terms), *values), expected, 1e-12)
 
 
-def test_outputs_come_back_in_order():
+def test_split_gives_each_sequence_its_own_outputs():
     """Of a jitted function, as arrays of a device, and in any pytree."""
     sequences = [np.arange(n, dtype=np.float32) + 10 * n for n in (3, 1, 4, 2, 4)]
     run = jax.jit(lambda batch: {"twice": 2 * batch.xs})
@@ -232,7 +232,7 @@ def test_one_shape_more_than_buckets_is_refused_by_name():
     assert step(jnp.ones(()), batching.pad(sequences[2:], 8)) > 0, "what is compiled still runs"
 
 
-def test_the_guard_tells_what_is_no_shape_from_what_is():
+def test_a_refused_compilation_names_what_differs_beside_shapes():
     step = batching.jit_at_most(lambda x, y=None, mode=1: x, 1, static_argnames="mode")
     step(jnp.ones(3))
     for arguments, difference in (
@@ -246,7 +246,7 @@ def test_the_guard_tells_what_is_no_shape_from_what_is():
         assert difference in str(caught.value)
 
 
-def test_known_shapes_in_a_new_company_are_named():
+def test_known_shapes_in_a_new_combination_are_named():
     step = batching.jit_at_most(lambda x, y: None, 2)
     step(jnp.ones(1), jnp.ones(2))
     step(jnp.ones(3), jnp.ones(4))
@@ -299,6 +299,6 @@ ONE = np.zeros(3)
         (lambda: batching.jit_at_most(len, 0), rnn.ArgumentError, "compilations must be"),
     ],
 )
-def test_a_mistake_is_answered_before_the_first_batch(mistake, error, says):
+def test_a_mistake_is_named_before_the_first_batch_is_made(mistake, error, says):
     with pytest.raises(error, match=says):
         mistake()

@@ -117,7 +117,7 @@ def test_a_variant_computes_the_same(kind):
         np.testing.assert_allclose(second, rnn.unroll(cell, params, first)[1], rtol=1e-5)
 
 
-def test_what_is_absent_says_why(monkeypatch):
+def test_an_absent_competitor_and_a_shape_left_out_say_why(monkeypatch):
     with pytest.raises(Absent, match="not installed: pip install a-name"):
         needed("no_such_module_of_anyone", "a-name")
     shape = Shape("elman", steps=3, batch=2, hidden=4)
@@ -145,7 +145,7 @@ def test_a_budget_is_kept_between_its_bounds():
     assert budget.calls({"a": 0.0005, "b": 1.0}) == {"a": 4, "b": 1}
 
 
-def test_a_line_is_recovered():
+def test_a_line_through_times_by_length_is_recovered():
     steps = np.array([64, 256, 1024, 4096])
     found = fit(steps, 0.2 + 0.003 * steps)
     np.testing.assert_allclose(found, (0.2, 0.003, 0), atol=1e-9)
@@ -208,7 +208,7 @@ def test_a_change_is_one_that_is_beyond_the_noise():
         compare.compare({"rows": []}, new)
 
 
-def test_the_grids_are_what_they_are_called():
+def test_each_grid_has_the_shapes_that_its_name_says():
     assert all(grid.shapes and grid.quick for grid in GRIDS.values())
     sizes = {(shape.batch, shape.hidden) for shape in PEERS}
     assert {(1, 32), (64, 512)} <= sizes
@@ -272,7 +272,7 @@ def test_every_row_has_what_was_measured(results):
     assert all(line.residual < 1e-9 for line in lines.values())  # two points make a line
 
 
-def test_who_is_absent_is_named_and_the_others_are_compared(results):
+def test_an_absent_competitor_is_named_and_the_others_are_compared(results):
     _, folder = results
     text = (folder / "peers.md").read_text()
     assert re.search(r"^- equinox: .+ \(elman T=64 B=1 H=32\)\.$", text, re.MULTILINE)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 
 import rnn_jax as rnn
-from tests.cases import CASES, assert_close, every_memory
+from tests.cases import CASES, REMEMBERING, assert_close, every
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -49,7 +49,7 @@ def test_a_scalar_forgets_by_its_weight():
 
 
 @pytest.mark.parametrize("w", [0.1, 10.0])
-def test_what_underflows_and_overflows_is_a_number(w):
+def test_gradients_that_underflow_or_overflow_are_numbers(w):
     """1000 steps of 0.1 are 1e-1000, which no float holds; its logarithm does."""
     cell, params = scalar(w)
     params = params._replace(w_xh=jnp.zeros((1, 1)))
@@ -92,7 +92,7 @@ def test_the_map_is_the_gradient_of_every_loss_by_every_carry():
         def losses(nudges):
             def nudged(carry, at):
                 x, nudge = at
-                return rnn.step(cell, params, jax.tree.map(jnp.add, carry, nudge), x)
+                return rnn.step(cell, params, x, jax.tree.map(jnp.add, carry, nudge))
 
             _, ys = jax.lax.scan(nudged, start, (xs, nudges))
             return squares(ys, None)
@@ -112,7 +112,7 @@ def test_the_map_is_the_gradient_of_every_loss_by_every_carry():
     np.testing.assert_allclose(last, norms[-1, ::-1], rtol=1e-10)
 
 
-@every_memory
+@every("loop", REMEMBERING)
 def test_the_lags_of_the_weight_gradient_add_up_to_it(case):
     cell, params, xs = case.cell, case.params(), case.xs(4)
     start = case.carry(params)

@@ -111,7 +111,7 @@ def test_sample_begins_with_the_prompt(capsys):
     assert capsys.readouterr().out != first
 
 
-def test_words_work_as_well(capsys):
+def test_a_model_of_words_is_trained_and_sampled(capsys):
     words = [*SMALL, "--level", "word", "--cell", "gru", "--max-words", "200", "--steps", "5"]
     assert main(["train", "--text", "text.txt", "--run", "words", *words]) == 0
     assert main(["sample", "words", "--prompt", "The unheard-of", "--length", "5"]) == 0
@@ -165,7 +165,7 @@ def test_a_mistake_is_told_in_one_line(capsys, words, message):
 
 
 @pytest.mark.parametrize("folder", ["text.txt/run", "/proc/run"])
-def test_a_folder_that_cannot_be_written(capsys, folder):
+def test_a_folder_that_cannot_be_written_is_told_in_one_line(capsys, folder):
     words = ["train", "--text", "text.txt", "--run", folder, *SMALL]
     assert "cannot write the run folder" in error(capsys, *words, code=1)
 
@@ -283,7 +283,7 @@ def test_a_library_leaves_ctrl_c_alone():
     assert done.stdout == "default_int_handler\n"
 
 
-def test_after_ctrl_c_nothing_is_torn_down():
+def test_after_ctrl_c_no_exit_handler_runs():
     # Threads of XLA that are still compiling would find Python gone.
     done = python(
         "-c",
@@ -295,7 +295,7 @@ def test_after_ctrl_c_nothing_is_torn_down():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("delay", [2.0, 2.5, 3.0, 3.5, 4.0, 5.0])
-def test_ctrl_c_in_the_spectrum(delay):
+def test_ctrl_c_in_the_spectrum_is_one_line(delay):
     process = subprocess.Popen(
         [sys.executable, "-m", "rnn_jax", "spectrum", "run"],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -347,7 +347,7 @@ def test_a_terminal_that_is_not_utf_8_gets_what_it_can_take(place):
     assert "\u4f60" in json.loads((place / "foreign/vocabulary.json").read_bytes())["tokens"]
 
 
-def test_a_reader_may_leave_early():
+def test_a_closed_pipe_ends_a_sample_without_an_error():
     done = subprocess.run(
         f"{sys.executable} -m rnn_jax sample run --length 3000 | head -c 10",
         shell=True,

@@ -197,7 +197,7 @@ def test_shell_blocks_are_sound(name):
         ("$ make help\nmake coffee, said the output", True),
     ],
 )
-def test_what_a_sound_command_is(command, sound):
+def test_sound_commands_are_told_from_broken_ones(command, sound):
     assert all(complaint(words) is None for words in commands(command)) == sound
 
 

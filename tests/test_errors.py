@@ -115,37 +115,37 @@ def test_arrays_of_numpy_are_what_jax_makes_of_them(model):
 
 
 @pytest.mark.parametrize("kind", [ByArray, ByDLPack, ByJax, np.ma.masked_array])
-def test_what_gives_itself_as_an_array_is_one(kind):
+def test_an_object_with_an_array_protocol_is_taken_as_an_array(kind):
     """Tensors of other libraries, and a masked array in which nothing is masked."""
     params = PARAMS._replace(b_h=kind(PARAMS.b_h))
-    carry, last = rnn.step(CELL, params, None, kind(XS[0]))
-    again, _ = rnn.step(CELL, PARAMS, jax.tree.map(kind, CELL.initial_carry(PARAMS, (2,))), XS[0])
+    carry, last = rnn.step(CELL, params, kind(XS[0]))
+    again, _ = rnn.step(CELL, PARAMS, XS[0], jax.tree.map(kind, CELL.initial_carry(PARAMS, (2,))))
     assert (carry.h == last).all()
     assert (carry.h == again.h).all()
 
 
 def test_a_raw_key_is_one_of_the_implementation_in_use():
     raw = jax.random.key_data(KEY)
-    rnn.step(NOISY, NOISY_PARAMS, None, XS[0], key=raw)
+    rnn.step(NOISY, NOISY_PARAMS, XS[0], key=raw)
     assert (CELL.init(raw).w_xh == PARAMS.w_xh).all()
     before = jax.config.jax_default_prng_impl
     try:
         jax.config.update("jax_default_prng_impl", "rbg")
         key = jax.random.PRNGKey(0)
         assert key.shape == (4,)
-        rnn.step(NOISY, NOISY_PARAMS, None, XS[0], key=key)
+        rnn.step(NOISY, NOISY_PARAMS, XS[0], key=key)
         with pytest.raises(rnn.StructureError, match=r"got uint32 of shape \(2,\)"):
             CELL.init(raw)
     finally:
         jax.config.update("jax_default_prng_impl", before)
 
 
-def test_an_error_of_ones_own_function_is_shown_as_it_is():
+def test_an_error_inside_a_function_of_the_user_passes_unchanged():
     def own(*arguments):
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
-        rnn.step(rnn.Elman(3, 5, activation=own), PARAMS, None, XS[0])
+        rnn.step(rnn.Elman(3, 5, activation=own), PARAMS, XS[0])
     with pytest.raises(KeyError, match="mine"):
         rnn.bidirectional(CELL, CELL, own)
     with pytest.raises(KeyError, match="mine"):
@@ -157,7 +157,7 @@ def test_an_error_of_ones_own_function_is_shown_as_it_is():
 def test_an_activation_may_know_its_units():
     slopes = jnp.arange(5, dtype=jnp.float32)
     cell = rnn.Elman(3, 5, activation=lambda a: a * slopes)
-    assert (rnn.step(cell, PARAMS, None, XS[0])[1][:, 0] == 0).all()
+    assert (rnn.step(cell, PARAMS, XS[0])[1][:, 0] == 0).all()
 
 
 @pytest.mark.parametrize("x64", [False, True])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnn_jax as rnn
-from tests.cases import CASES, assert_close, every_case, every_mechanism, plain, quick
+from tests.cases import CASES, assert_close, every, every_case, plain
 from tests.split import OutputGatedParams
 from tests.unsplit import PeepholeParams, ResetBeforeParams
 
@@ -35,15 +35,15 @@ folder = pathlib.Path(sys.argv[1])
 load = lambda name: jax.export.deserialize((folder / name).read_bytes())
 start, step, block = map(load, ("start", "step", "block"))
 xs = np.load(folder / "xs.npy")
-carry, y = step.call(start.call(), xs[0])
-carry, ys = block.call(carry, xs[1:])
+carry, y = step.call(xs[0], start.call())
+carry, ys = block.call(xs[1:], carry)
 leaves = jax.tree.leaves(carry)
 np.savez(folder / "out.npz", y=y, ys=ys, **{str(i): leaf for i, leaf in enumerate(leaves)})
 assert "rnn_jax" not in sys.modules
 """
 
 
-def test_a_step_and_a_block_leave_for_a_process_without_the_library(params, key, tmp_path):
+def test_an_exported_step_and_block_run_without_the_library(params, key, tmp_path):
     xs = np.asarray(jax.random.normal(key, (6, 4, 2), jnp.float64))
     start, step = rnn.export(MODEL, params, (4,))
     _, block = rnn.export(MODEL, params, (4,), block=5)
@@ -69,27 +69,27 @@ def test_an_exported_block_is_unroll(case):
     xs = xs.astype(jnp.int32) if case.cell.input.kind is jnp.integer else xs
     expected, same = rnn.unroll(case.cell, params, xs)
     start, run = rnn.export(case.cell, params, (2,), block=3)
-    carry, ys = run.call(start.call(), xs)
+    carry, ys = run.call(xs, start.call())
     assert_close(ys, same, 1e-12)
     assert_close(carry, plain(expected), 1e-12)
     # The same of a program that learns its sizes, and its lengths, when it is called.
     start, run = rnn.export(case.cell, params, ("b",), block="t", lengths=True)
-    carry, ys = run.call(start.call(xs), xs, jnp.full(2, 3, jnp.int32))
+    carry, ys = run.call(xs, start.call(xs), jnp.full(2, 3, jnp.int32))
     assert_close(ys, same, 1e-12)
     assert_close(carry, plain(expected), 1e-12)
     more = jnp.concatenate([xs, xs])[:, :1]
-    carry, ys = run.call(start.call(more), more, jnp.array([3], jnp.int32))
+    carry, ys = run.call(more, start.call(more), jnp.array([3], jnp.int32))
     assert_close(ys[:3], same[:, :1], 1e-12)
     assert not ys[3:].any()
 
 
-def test_a_step_for_every_batch(params, key):
+def test_one_exported_step_runs_for_every_batch(params, key):
     b, c = jax.export.symbolic_shape("b, c")  # symbols of jax.export, as well as names
     start, run = rnn.export(MODEL, params, (b, c, 2))
     for lead in (1, 3, 2), (4, 1, 2):
         x = jax.random.normal(key, (*lead, 2), jnp.float64)
-        carry, y = run.call(start.call(x), x)
-        expected, same = rnn.step(MODEL, params, None, x)
+        carry, y = run.call(x, start.call(x))
+        expected, same = rnn.step(MODEL, params, x)
         assert_close(y, same, 1e-12)
         assert_close(carry, plain(expected), 1e-12)
 
@@ -122,18 +122,18 @@ def by_hand(case, method):
 
 
 @every_case
-def test_unroll_leaves_for_every_batch_and_every_length(case):
+def test_unroll_is_exported_for_every_batch_and_every_length(case):
     by_hand(case, rnn.BPTT())
 
 
-@every_mechanism
-def test_and_so_does_a_plain_scan(case):
+@every("mechanism")
+def test_scan_is_exported_for_every_batch_and_every_length(case):
     by_hand(case, rnn.Scan())
 
 
 @pytest.mark.parametrize("lead", [(), (7, *jax.export.symbolic_shape("b"))], ids=["t, b", "b"])
-@pytest.mark.parametrize("case", quick(CASES, rows={"lstm", "peephole"}))
-def test_the_gradient_leaves_as_well(case, lead):
+@every("loop")
+def test_the_gradient_is_exported(case, lead):
     params, (xs, lengths) = case.params(), open_sizes(case, *lead)
 
     @jax.jit
@@ -146,7 +146,7 @@ def test_the_gradient_leaves_as_well(case, lead):
     assert_close(found, jax.grad(loss)(*arrays))
 
 
-def test_marks_and_noise_leave_too(key):
+def test_marks_and_noise_are_exported(key):
     inside = rnn.bidirectional(
         rnn.zoneout(rnn.LSTM(2, 2), 0.3), rnn.variational(rnn.GRU(2, 2), 0, 0.3)
     )
@@ -164,7 +164,7 @@ def test_marks_and_noise_leave_too(key):
     assert_close(program.call(xs, marks, key), run(xs, marks, key), 1e-12)
 
 
-def test_a_length_that_is_left_open_has_no_root(key):
+def test_a_length_that_is_left_open_has_no_logarithmic_checkpoints(key):
     cell = rnn.GRU(2, 3)
     (t,) = jax.export.symbolic_shape("t")
     run = jax.jit(
@@ -194,7 +194,7 @@ def test_what_has_no_single_step_or_draws_noise_is_not_exported():
         rnn.export(rnn.stack(both, rnn.Dropout(6, 0.5)), (params, ()), block=4)
 
 
-def test_one_platform_needs_no_tuple(params):
+def test_one_platform_may_come_without_a_tuple(params):
     assert rnn.export(MODEL, params, platforms="cpu").run.platforms == ("cpu",)
     both = rnn.export(MODEL, params, platforms=["cpu", "cuda"])
     assert both.start.platforms == both.run.platforms == ("cpu", "cuda")
@@ -216,12 +216,12 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("settings", "message"), MISTAKES.values(), ids=MISTAKES)
-def test_a_setting_that_is_none(params, settings, message):
+def test_settings_that_cannot_be_exported_are_named(params, settings, message):
     with pytest.raises(rnn.ArgumentError, match=message):
         rnn.export(MODEL, params, **settings)
 
 
-def test_params_are_known_and_of_the_layer(params):
+def test_traced_params_and_those_of_another_layer_are_refused(params):
     with pytest.raises(rnn.ArgumentError, match=r"params\[0\].w_xh is traced.*call export outside"):
         jax.jit(lambda params: rnn.export(MODEL, params))(params)
     with pytest.raises(rnn.StructureError, match="expected params of the form"):

@@ -26,7 +26,7 @@ def tanh_of_twice(dtype=jnp.float64):
 
 
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32], ids=lambda d: d.__name__)
-def test_a_bistable_unit_has_three(dtype):
+def test_a_bistable_unit_has_three_fixed_points(dtype):
     """x = tanh 2x: 0, unstable with slope 2, and +-0.9575, stable with slope 2 (1 - x^2)."""
     cell, params = tanh_of_twice(dtype)
     starts = rnn.ElmanCarry(jnp.linspace(-1.5, 1.5, 21, dtype=dtype)[:, None])
@@ -45,7 +45,7 @@ def test_a_bistable_unit_has_three(dtype):
     assert found.points.dtype == dtype
 
 
-def test_a_linear_network_has_one(rng):
+def test_a_linear_network_has_one_fixed_point(rng):
     """(I - W)^{-1} b, with the input in b; the Jacobian is W."""
     cell = rnn.Elman(2, 5, activation=linear)
     w_hh = 0.4 * rng.normal(size=(5, 5))
@@ -89,7 +89,7 @@ def test_a_line_attractor_is_kept_apart_by_the_distance():
 @pytest.mark.parametrize(
     "name", ["lstm", pytest.param("stack", marks=pytest.mark.slow), "peephole"]
 )
-def test_they_are_at_rest_for_any_cell(name):
+def test_fixed_points_are_at_rest_for_any_cell(name):
     """A step from there comes back, and the rows of the Jacobian add up to its tangent."""
     (case,) = (case for case in CASES if case.name == name)
     cell, params, x = case.cell, case.params(), case.xs()
@@ -98,11 +98,11 @@ def test_they_are_at_rest_for_any_cell(name):
     assert found.fixed.any()
     for k in np.flatnonzero(found.fixed):
         carry = jax.tree.map(lambda leaf, k=k: leaf[k], found.carries)
-        after, _ = rnn.step(cell, params, carry, x)
+        after, _ = rnn.step(cell, params, x, carry)
         rest = zip(jax.tree.leaves(carry), jax.tree.leaves(after), strict=True)
         assert all(np.allclose(c, a, atol=1e-7) for c, a in rest)
         ones = jax.tree.map(jnp.ones_like, carry)
-        _, moved = jax.jvp(lambda c: rnn.step(cell, params, c, x)[0], (carry,), (ones,))
+        _, moved = jax.jvp(lambda c: rnn.step(cell, params, x, c)[0], (carry,), (ones,))
         np.testing.assert_allclose(found.jacobians[k].sum(1), ravel_pytree(moved)[0], rtol=1e-9)
 
 

@@ -18,18 +18,18 @@ from rnn_jax.analysis import (
     step_jacobians,
     unflatten_carry,
 )
-from tests.cases import CASES, REMEMBERING, assert_close, every_memory
+from tests.cases import CASES, REMEMBERING, assert_close, every
 from tests.given import given
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
 
-def test_the_input_is_the_jacobian_of_a_cell_made_so(rng):
+def test_the_jacobians_of_a_linear_cell_are_its_matrices(rng):
     matrices = rng.normal(size=(5, 2, 3, 3))
     np.testing.assert_array_equal(step_jacobians(*given(matrices)), matrices)
 
 
-@every_memory
+@every("loop", REMEMBERING)
 def test_the_product_of_the_steps_is_the_jacobian_of_unroll(case):
     cell, params, xs = case.cell, case.params(), case.xs(4, 2)
     start = case.carry(params, (2,))
@@ -54,7 +54,7 @@ def test_the_product_of_the_steps_is_the_jacobian_of_unroll(case):
     assert_close(backward, jnp.einsum("bij,bi->bj", whole, v))
 
 
-@every_memory
+@every("loop", REMEMBERING)
 def test_a_carry_comes_back_from_its_vector(case):
     params = case.params()
     for batch in (), (2,), (2, 3):
@@ -64,13 +64,13 @@ def test_a_carry_comes_back_from_its_vector(case):
         assert_close(unflatten_carry(case.cell, params, flat), carry, 0)
 
 
-def test_h_comes_before_c():
+def test_in_a_jacobian_of_an_lstm_h_comes_before_c():
     cell = rnn.LSTM(1, 2)
     carry = rnn.LSTMCarry(h=jnp.array([1.0, 2.0]), c=jnp.array([3.0, 4.0]))
     assert flatten_carry(cell, cell.init(jax.random.key(0)), carry).tolist() == [1, 2, 3, 4]
 
 
-def test_a_vector_of_another_length_and_a_carry_of_another_cell():
+def test_a_vector_of_another_length_and_a_carry_of_another_cell_are_refused():
     cell = rnn.LSTM(1, 2)
     params = cell.init(jax.random.key(0))
     for shape in (3,), (2, 5), ():

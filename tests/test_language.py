@@ -49,7 +49,7 @@ def test_a_config_survives_its_file(tmp_path):
         ({"window": 10, "stride": 11}, "--stride must be at most --window"),
     ],
 )
-def test_what_a_setting_may_not_be(values, message):
+def test_settings_out_of_range_are_refused(values, message):
     with pytest.raises(InputError, match=message):
         Config(**values)
 
@@ -83,14 +83,14 @@ def test_every_cell_that_may_be_named_can_be_made():
         (b"caf\xe9", r"is not UTF-8 text \(byte 0xe9 at 3\)"),
     ],
 )
-def test_a_file_that_is_no_text(tmp_path, content, message):
+def test_a_file_that_is_no_text_is_refused(tmp_path, content, message):
     path = tmp_path / "text"
     path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_text(str(path))
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match="no such text file"):
         read_text(str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="is a folder"):
@@ -137,7 +137,7 @@ def test_rare_words_become_unknown():
     assert Vocabulary.of([*words, UNKNOWN], limit=3).tokens == (UNKNOWN, "a", "b")
 
 
-def test_a_text_is_cut_once(tmp_path):
+def test_training_and_validation_are_the_two_ends_of_one_text(tmp_path):
     path = tmp_path / "text"
     path.write_text("abcdefghij" * 10)
     corpus = load(Config(text=str(path), batch=2, window=5, validation=0.2))
@@ -221,7 +221,7 @@ def test_a_warm_sample_has_the_right_frequencies(speaker, key):
     assert np.bincount(firsts, minlength=9) / 2000 == pytest.approx(np.asarray(expected), abs=0.04)
 
 
-def test_a_seed_decides_a_sample(speaker):
+def test_a_sample_follows_from_its_seed(speaker):
     vocabulary = Vocabulary(tuple("\nabcdefgh"))
 
     def text(seed, prompt="cab"):
@@ -242,7 +242,7 @@ def test_a_seed_decides_a_sample(speaker):
         (5, math.inf, "--temperature must be"),
     ],
 )
-def test_what_cannot_be_sampled(speaker, key, length, temperature, message):
+def test_samples_that_cannot_be_drawn_are_refused(speaker, key, length, temperature, message):
     with pytest.raises(InputError, match=message):
         generate(*speaker, np.zeros(1, np.int32), length, temperature, key)
 
@@ -254,7 +254,7 @@ def test_a_hopeless_loss_still_has_a_perplexity():
 # -- files -----------------------------------------------------------------------------------------
 
 
-def test_lines_can_be_cut_back(tmp_path):
+def test_a_file_of_lines_can_be_cut_back_to_a_step(tmp_path):
     lines = JsonLines(tmp_path / "lines")
     lines.append({"step": 1})
     size = lines.sync()

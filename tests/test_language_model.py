@@ -97,12 +97,12 @@ def config_of_scales(longest):
     return Config(cell="elman", hidden=3, embedding=4, time_scales=longest, **QUIET)
 
 
-def test_units_of_many_time_scales_keep_as_much_as_these_say():
+def test_leaky_units_keep_the_share_that_their_time_scales_say():
     leaky, plain = (language_model(config_of_scales(scales), 6).layers[1] for scales in (30.0, 0.0))
     params = leaky.init(jax.random.key(0), jnp.float64)
     x, carry = jnp.ones(4), rnn.ElmanCarry(jnp.full(3, 0.5))
-    found, _ = rnn.step(leaky, params, carry, x)
-    new, _ = rnn.step(plain, params.layer, carry, x)
+    found, _ = rnn.step(leaky, params, x, carry)
+    new, _ = rnn.step(plain, params.layer, x, carry)
     keep = np.exp(-1 / np.array([0.3, 3.0, 30.0]))
     assert_close(found.h, keep * carry.h + (1 - keep) * new.h, 1e-12)
     short = language_model(config_of_scales(0.1), 6)
@@ -110,7 +110,7 @@ def test_units_of_many_time_scales_keep_as_much_as_these_say():
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_a_network_begins_with_the_frequencies(tied):
+def test_a_fresh_network_predicts_the_frequencies_of_the_tokens(tied):
     biases = log_frequencies(np.array([0, 0, 2]), 4)
     assert_close(np.exp(biases), np.array([3, 1, 2, 1]) / 7, 1e-6)
     params = Learner(Config(tied=tied), 4).start(biases).train.params

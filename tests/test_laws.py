@@ -18,15 +18,7 @@ from jax.flatten_util import ravel_pytree
 from jax.test_util import check_grads
 
 import rnn_jax as rnn
-from tests.cases import (
-    CASES,
-    assert_close,
-    every_arithmetic,
-    every_case,
-    every_loop,
-    every_mechanism,
-    plain,
-)
+from tests.cases import CASES, assert_close, every, every_case, plain
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -71,14 +63,14 @@ def test_values_are_those_of_the_equations(case):
         assert_close((last, list(ys)), expected, 1e-12)
 
 
-@every_mechanism
+@every("mechanism")
 def test_every_method_gives_the_numbers_of_scan(case):
     compare_with_scan(case, 5, METHODS)
 
 
-@every_loop
+@every("loop")
 @pytest.mark.parametrize("steps", [0, 17])
-def test_no_number_of_steps_is_special(case, steps):
+def test_any_number_of_steps_has_the_numbers_of_scan(case, steps):
     compare_with_scan(case, steps, [rnn.BPTT()])
 
 
@@ -99,7 +91,7 @@ def compare_with_scan(case, steps, methods):
         assert_close(outcome, expected)
 
 
-@every_mechanism
+@every("mechanism")
 def test_second_derivatives_are_those_of_scan(case):
     # A rest that the chunk does not divide compiles to a second program of the same code.
     steps = 5 if case.name == "elman" else 4
@@ -134,7 +126,7 @@ def test_second_derivatives_are_those_of_scan(case):
         assert_close(product, expected @ direction)
 
 
-@every_loop
+@every("loop")
 @pytest.mark.parametrize("method", [rnn.Scan(), rnn.BPTT(chunk=2)], ids=str)
 def test_gradients_are_those_of_finite_differences(case, method):
     params, xs = case.params(), case.xs(5)
@@ -161,13 +153,13 @@ def test_step_by_step_is_unroll(case):
         }
     ys = []
     for t, x in enumerate(xs):
-        carry, y = rnn.step(case.cell, params, carry, x, **at(t, marks))
+        carry, y = rnn.step(case.cell, params, x, carry, **at(t, marks))
         ys.append(y)
     assert_close((carry, jnp.stack(ys)), rnn.unroll(case.cell, params, xs, start, **marks), 1e-12)
 
 
 @every_case
-def test_project_and_readout_see_no_time(case):
+def test_project_and_readout_of_all_steps_are_those_of_each_step(case):
     cell, params, xs = case.cell, case.params(), case.xs(4, 2)
     if not isinstance(cell, rnn.Cell):
         assert not hasattr(cell, "project")
@@ -182,7 +174,7 @@ def test_project_and_readout_see_no_time(case):
 
 
 @every_case
-def test_recur_sees_no_time(case):
+def test_recur_of_all_steps_is_that_of_each_step(case):
     cell, params = case.cell, case.params()
     if not isinstance(cell, rnn.Cell):
         assert not hasattr(cell, "recur")
@@ -194,7 +186,7 @@ def test_recur_sees_no_time(case):
         assert_close(a, cell.recur(params, carry, z), 1e-12)
 
 
-@every_loop
+@every("loop")
 def test_vmap_is_a_batch(case):
     params, xs = case.params(), case.xs(5, 3)
     carry = case.carry(params, (3,))
@@ -217,7 +209,7 @@ def test_vmap_is_a_batch(case):
         assert_close(at(i, mapped), alone)
 
 
-@every_loop
+@every("loop")
 def test_transformations_compose(case):
     """Rematerialised, and as the body of a scan over pieces of the sequence."""
     params, xs = case.params(), case.xs(6, 2)
@@ -265,7 +257,7 @@ def test_a_rebuilt_cell_does_not_retrace(case):
     run(case.build(), params, xs)
 
 
-@every_arithmetic
+@every("arithmetic")
 def test_no_dtype_is_promoted(case):
     """Strict promotion is on, so a silent cast inside is an error; here the ends are looked at."""
     dtype = jnp.bfloat16  # the suite's own is float64, and that of examples in documents float32
@@ -286,8 +278,8 @@ def test_no_dtype_is_promoted(case):
     assert {leaf.dtype for leaf in jax.tree.leaves(carry)} <= {jnp.dtype(wanted)}
 
 
-@every_loop
-def test_low_precision_compute_with_float32_params(case):
+@every("loop")
+def test_a_loss_in_low_precision_has_a_float32_gradient(case):
     """The documented way: cast inside the loss, and the gradient arrives in float32."""
     params, xs = case.params(jnp.float32), case.xs(5, 2, dtype=jnp.float32)
 
@@ -325,7 +317,7 @@ def test_an_initial_carry_shares_no_array(case):
         assert len(set(buffers)) == len(buffers)
 
 
-@every_mechanism
+@every("mechanism")
 def test_params_and_carry_can_be_donated(case):
     params = case.params()
     carry = case.cell.initial_carry(params, (2,))
@@ -369,7 +361,7 @@ def test_layers_and_params_survive_a_pickle_and_a_copy(case):
     chunk=st.integers(1, 10),
     batch=st.lists(st.integers(1, 3), max_size=2),
 )
-def test_drawn_shapes(case, steps, chunk, batch):
+def test_random_shapes_have_the_numbers_of_the_loop_and_the_scan(case, steps, chunk, batch):
     """Any T, any chunk, any batch axes: values of the equations, gradients of the plain scan."""
     params, xs = case.params(), case.xs(steps, *batch)
     carry = case.carry(params, tuple(batch))

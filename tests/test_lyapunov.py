@@ -16,7 +16,7 @@ from rnn_jax.analysis import (
     lyapunov_spectrum,
     step_jacobians,
 )
-from tests.cases import REMEMBERING, every_memory
+from tests.cases import REMEMBERING, every
 from tests.given import constant, given
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
@@ -68,7 +68,7 @@ def test_fresh_gaussian_matrices_have_newmans_exponents(rng, k):
     assert error.max() < 0.02
 
 
-@every_memory
+@every("loop", REMEMBERING)
 def test_the_exponents_sum_to_the_mean_of_the_determinants(case):
     """At any length, of both dynamics."""
     params, xs = case.params(), case.xs(5)
@@ -204,7 +204,7 @@ def test_large_random_networks_are_as_theory_says(g, size, seeds, largest, mean)
     np.testing.assert_allclose([exponents[0] for exponents in measured], largest, atol=0.01)
 
 
-def test_mistakes_are_told():
+def test_mistakes_are_named():
     arguments = constant(np.eye(3), 5)
     for spectrum in lyapunov_spectrum, adjoint_lyapunov_spectrum:
         for k in (0, 4, 2.0):

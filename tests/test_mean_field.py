@@ -21,7 +21,7 @@ def test_below_the_critical_gain_all_dies_out():
     np.testing.assert_allclose(found.timescale, -1 / np.log(0.25), rtol=1e-12)
 
 
-def test_the_critical_gain_is_one():
+def test_the_critical_gain_of_a_tanh_network_is_one():
     below, critical, above = map(rnn.analysis.mean_field, (0.99, 1.0, 1.01))
     assert below.chi < 1 < above.chi
     np.testing.assert_allclose(critical.chi, 1, rtol=1e-12)
@@ -132,7 +132,7 @@ def test_a_wide_network_has_the_predicted_variance_and_correlation(simulated):
     np.testing.assert_allclose(np.mean(a[:, 0] * a[:, 1]) / np.mean(a**2), predicted.c, atol=0.02)
 
 
-def test_its_gradients_grow_as_predicted(simulated):
+def test_gradients_of_a_wide_network_grow_as_predicted(simulated):
     """chi is the squared length from step to step; over 100 steps, by the map's logarithms."""
     cell, params, inputs, _, predicted = simulated
     gradient = jax.jit(

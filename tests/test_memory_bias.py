@@ -30,7 +30,7 @@ def test_chrono_draws_spans_uniformly_up_to_the_longest():
     assert (write == -remember).all()
 
 
-def test_the_shortest_longest_draws_between_one_and_two():
+def test_chrono_of_longest_three_draws_from_one_to_two():
     remember, _ = rnn.Chrono(longest=3)(KEY, 1000, jnp.float64)
     assert 0 <= remember.min() < 0.01
     assert jnp.log(1.99) < remember.max() <= jnp.log(2)

@@ -15,7 +15,7 @@ import rnn_jax as rnn
 from rnn_jax.recurrence.padding import padded
 from rnn_jax.recurrence.steps import Steps
 from rnn_jax.recurrence.structure import structure
-from tests.cases import CASES, assert_close, quick
+from tests.cases import CASES, assert_close, every
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -39,7 +39,7 @@ class Counting:
         return carry, hs
 
 
-@pytest.mark.parametrize("case", quick(CASES, rows={"lstm", "peephole", "output-gated", "deep"}))
+@every("direction")
 def test_a_users_method_of_four_arguments_runs_every_cell_with_marks(case):
     params, xs = case.params(), case.xs(5, 2)
     marks = {

@@ -38,7 +38,7 @@ def found():
     return params, *jax.jit(both)(params, xs, targets)
 
 
-def test_they_are_what_the_whole_analyses_say(found):
+def test_monitored_numbers_are_those_of_the_whole_analyses(found):
     _, metrics, (by_lag, share, rates) = found
     assert [*metrics.log_norms] == LAGS
     for lag, log_norm in metrics.log_norms.items():
@@ -48,7 +48,7 @@ def test_they_are_what_the_whole_analyses_say(found):
     np.testing.assert_allclose(metrics.lyapunov, rates.mean(), rtol=1e-8)
 
 
-def test_every_one_is_a_scalar_that_a_log_can_hold(found):
+def test_every_monitored_number_is_a_scalar_that_a_log_can_hold(found):
     numbers = jax.tree.map(float, found[1])._asdict()
     assert all(isinstance(leaf, float) for leaf in jax.tree.leaves(numbers))
     names = ["0.w_hh.0", "0.w_hh.1", "0.w_hh.2", "1.w_hh"]

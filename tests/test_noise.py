@@ -60,7 +60,7 @@ def test_every_method_and_step_draw_the_same_noise(case):
         gradient = jax.value_and_grad(loss, (0, 1), has_aux=True)
         stepped, carry = [], start
         for t, x in enumerate(xs):
-            carry, y = rnn.step(case.cell, params, carry, x, reset=RESET[t], key=key, t=t)
+            carry, y = rnn.step(case.cell, params, x, carry, reset=RESET[t], key=key, t=t)
             stepped.append(y)
         runs = [gradient(params, xs, method) for method in (rnn.Scan(), rnn.BPTT(chunk=2))]
         return runs, (carry, jnp.stack(stepped))
@@ -96,7 +96,7 @@ def test_the_deterministic_layer_takes_the_same_params(case):
     carry, ys = rnn.unroll(calm, params, xs)
     _, same = rnn.unroll(calm, params, xs, key=KEY)
     assert (ys == same).all(), "a key changes nothing where there is no noise"
-    rnn.step(calm, params, carry, xs[0])
+    rnn.step(calm, params, xs[0], carry)
 
 
 def test_dropout_keeps_the_mean_and_drops_at_its_rate():

@@ -41,6 +41,6 @@ def test_a_chain_is_all_departure():
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 12)])
-def test_what_is_not_square_is_refused(shape):
+def test_a_matrix_that_is_not_square_is_refused(shape):
     with pytest.raises(rnn.ShapeError, match="normality: w must be a square matrix, got shape"):
         rnn.analysis.normality(jnp.zeros(shape))

@@ -14,7 +14,7 @@ CELLS = [rnn.LayerNormElman(2, 3), rnn.LayerNormLSTM(2, 3), rnn.LayerNormGRU(2, 
 every_cell = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: type(cell).__name__)
 
 
-def test_known_values():
+def test_vectors_of_known_variance_are_normalised_exactly():
     x = jnp.array([[1.0, 2.0, 3.0, 4.0], [-30.0, -10.0, 10.0, 30.0]])  # variances 5/4 and 500
     expected = np.array([-3.0, -1.0, 1.0, 3.0]) / np.sqrt(5)
     np.testing.assert_allclose(normalize(x, 1e-14), [expected, expected], rtol=1e-12)

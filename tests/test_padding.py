@@ -13,18 +13,7 @@ from jax.flatten_util import ravel_pytree
 
 import rnn_jax as rnn
 from tests import hlo, reference
-from tests.cases import (
-    CASES,
-    Case,
-    assert_close,
-    elman,
-    every_direction,
-    every_mechanism,
-    every_recurrence,
-    gru,
-    lstm,
-    plain,
-)
+from tests.cases import CASES, Case, assert_close, elman, every, gru, lstm, plain
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -149,13 +138,13 @@ def agree_with_the_loop(data, case, reverse):
     check(case, rnn.BPTT(chunk=2), reverse, *marks(data.draw, STEPS, BATCH))
 
 
-@every_recurrence
+@every("recurrence")
 def test_padded_sequences_are_those_of_the_loop(case):
     agree_with_the_loop(case=case, reverse=False)
 
 
-@every_mechanism
-def test_so_are_they_backward(case):
+@every("mechanism")
+def test_padded_sequences_run_backward_are_those_of_the_loop(case):
     agree_with_the_loop(case=case, reverse=True)
 
 
@@ -179,14 +168,14 @@ LAYERS = {
     method=st.sampled_from([rnn.Scan(), rnn.BPTT(chunk=1), rnn.BPTT(chunk=4)]),
     reverse=st.booleans(),
 )
-def test_drawn_stacks_and_batches_are_those_of_the_loop(data, names, lead, steps, method, reverse):
+def test_random_stacks_and_batches_are_those_of_the_loop(data, names, lead, steps, method, reverse):
     layers, references = zip(*(LAYERS[name] for name in names), strict=True)
     model = rnn.stack(*(layer(2) for layer in layers))
     case = Case(" ".join(names), lambda: model, reference.stack(*references))
     check(case, method, reverse, *marks(data.draw, steps, *lead))
 
 
-@every_mechanism
+@every("mechanism")
 def test_a_padded_batch_is_its_sequences_alone(case):
     """By the library itself: each sequence cut to its length, in values and in gradients."""
     lengths = (4, 0, 2)
@@ -204,7 +193,7 @@ def test_a_padded_batch_is_its_sequences_alone(case):
     assert_close(together, jax.jit(jax.value_and_grad(alone))(params))
 
 
-@every_direction
+@every("direction")
 def test_packed_sequences_are_themselves_alone(case):
     """Two in a row, a reset between them, in either direction."""
     params, xs = case.params(), case.xs(5)
@@ -225,7 +214,7 @@ def test_packed_sequences_are_themselves_alone(case):
 
 
 @pytest.mark.parametrize("lead", [(), (2, 2)], ids=str)
-def test_any_batch_axes(lead):
+def test_padding_holds_for_any_batch_axes(lead):
     case = CASES[0]
     params, xs = case.params(), case.xs(STEPS, *lead)
     lengths = jnp.arange(int(np.prod(lead)), dtype=jnp.int32).reshape(lead) + 1
@@ -243,7 +232,7 @@ def test_any_batch_axes(lead):
     assert_close(ys.reshape(same.shape), same, 1e-12)
 
 
-def test_other_values_of_the_marks_are_no_other_program():
+def test_other_marks_compile_no_other_program():
     case = CASES[0]
     params, xs = case.params(), case.xs(STEPS, BATCH)
 
@@ -299,7 +288,7 @@ def test_lengths_of_any_integer_dtype_are_those_numbers(dtype, x64):
 
 
 @pytest.mark.parametrize("x64", [False, True])
-def test_a_length_that_jax_would_wrap_is_none(x64):
+def test_a_length_beyond_32_bits_is_refused_and_not_wrapped(x64):
     cell = rnn.Elman(1, 2)
     with jax.enable_x64(x64):
         params, xs = cell.init(jax.random.key(0)), jnp.ones((9, 2, 1), jnp.float32)

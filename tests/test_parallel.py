@@ -154,7 +154,7 @@ FUNCTIONS = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_what_is_no_mean_over_equal_parts_is_seen(name):
+def test_a_function_that_is_no_mean_over_equal_parts_is_refused(name):
     f, operation = FUNCTIONS[name]
     with jax.numpy_dtype_promotion("standard"):
         program = jax.make_jaxpr(f)(jnp.ones(4), jnp.ones((3, 4)), jnp.ones((3, 4), bool))

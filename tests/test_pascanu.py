@@ -99,14 +99,14 @@ def test_omega_is_that_of_the_jacobians_of_any_cell(name):
         carry, carries = start, []
         for x in xs:
             carries.append(carry)
-            carry, _ = rnn.step(cell, params, carry, x)
+            carry, _ = rnn.step(cell, params, x, carry)
 
         def rest(k):
             return jax.grad(lambda c: outputs(rnn.unroll(cell, params, xs[k:], c)[1], None).sum())
 
         for k in range(3):
             arriving = rest(k + 1)(carries[k + 1])
-            _, pull = jax.vjp(lambda c, k=k: rnn.step(cell, params, c, xs[k])[0], carries[k])
+            _, pull = jax.vjp(lambda c, k=k: rnn.step(cell, params, xs[k], c)[0], carries[k])
             squares = [
                 sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree))
                 for tree in (pull(arriving), arriving)

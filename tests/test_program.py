@@ -126,7 +126,7 @@ def test_temporaries_are_the_carries(name, leaves):
     [(None, 4.0), ("sqrt", 1 / 8), ("log", 1 / 8)],
     ids=str,
 )
-def test_what_is_kept_for_the_gradient(every, growth):
+def test_the_carries_kept_for_a_gradient_grow_as_the_checkpoint_says(every, growth):
     """How many carries a step of T costs where the loss reads the last one alone."""
     cell, batch = rnn.GRU(1, 32), 16
     params = cell.init(jax.random.key(0))

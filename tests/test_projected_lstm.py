@@ -21,14 +21,14 @@ def test_an_identity_projection_is_an_lstm():
     np.testing.assert_allclose(carry.c, last.c, rtol=1e-12)
 
 
-def test_it_starts_with_orthogonal_blocks():
+def test_a_projected_lstm_starts_with_orthogonal_blocks():
     params = rnn.ProjectedLSTM(2, 6, 4).init(KEY, jnp.float64)
     np.testing.assert_allclose(params.w_hr.T @ params.w_hr, np.eye(4), atol=1e-12)
     for block in jnp.split(params.w_hh, 4, axis=-1):
         np.testing.assert_allclose(block @ block.T, np.eye(4), atol=1e-12)
 
 
-def test_it_fits_in_a_stack_by_what_it_emits():
+def test_a_projected_lstm_fits_in_a_stack_by_what_it_emits():
     model = rnn.stack(rnn.ProjectedLSTM(2, 6, 4), rnn.Dense(4, 1))
     _, ys = rnn.unroll(model, model.init(KEY), jnp.ones((5, 2), jnp.float32))
     assert ys.shape == (5, 1)

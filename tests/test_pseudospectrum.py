@@ -50,7 +50,7 @@ def test_the_kreiss_bound_shows_transient_growth():
 
 
 @pytest.mark.parametrize(("size", "gain"), [(16, 1.0), (17, 2.0), (40, 0.5)])
-def test_it_is_that_of_numpy_also_where_the_basis_is_restarted(rng, size, gain):
+def test_the_pseudospectrum_is_that_of_numpy_also_where_the_basis_is_restarted(rng, size, gain):
     w = gain * rng.normal(size=(size, size)) / np.sqrt(size)
     real, imaginary = np.linspace(-3, 3, 7), np.linspace(0, 2, 4)
     found = rnn.analysis.pseudospectrum(w, real, imaginary)
@@ -65,13 +65,13 @@ def test_an_eigenvalue_is_a_zero_and_an_inverse_beyond_floats_is_one_too():
     np.testing.assert_allclose(found[2], smallest(chain, [4.0], [0.0])[0, 0], rtol=1e-10)
 
 
-def test_what_is_no_number_stays_none():
+def test_a_matrix_of_nan_has_a_pseudospectrum_of_nan():
     w = np.full((3, 3), np.nan)
     assert np.isnan(rnn.analysis.pseudospectrum(w, np.ones(1), np.zeros(1))).all()
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 12)])
-def test_what_is_not_square_is_refused(shape):
+def test_a_matrix_that_is_not_square_is_refused(shape):
     axis = jnp.zeros(2)
     with pytest.raises(rnn.ShapeError, match="take one gate's block of w_hh"):
         rnn.analysis.pseudospectrum(jnp.zeros(shape), axis, axis)

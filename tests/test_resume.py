@@ -80,7 +80,7 @@ def lines(folder):
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def test_killed_before_the_first_checkpoint_and_in_the_middle(place):
+def test_a_run_killed_before_its_first_checkpoint_or_later_goes_on(place):
     killed = place / "killed"
     assert kill_when((killed / "config.json").exists, *start("killed"), cwd=place)
     assert lines(killed) == 0
@@ -102,7 +102,7 @@ def test_a_run_that_is_through_has_nothing_left_to_do(place):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
-def test_killed_again_and_again(place, seed):
+def test_a_run_killed_again_and_again_is_the_run_that_was_not(place, seed):
     moments = random.Random(seed)
     name = f"killed-{seed}"
     killed, words = place / name, start(name)
@@ -167,7 +167,7 @@ def test_a_full_disk_keeps_what_is_there(place, tmp_path):
     assert steps(copy) == [130, 140]
 
 
-def test_one_process_at_a_time(place):
+def test_a_run_belongs_to_one_process_at_a_time(place):
     fcntl = pytest.importorskip("fcntl")
     with (place / "whole" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -307,7 +307,7 @@ def test_settings_edited_to_another_network(capsys, place, edit, message):
         (None, ["--text", "nowhere"]),
     ],
 )
-def test_what_fails_changes_nothing(capsys, place, damaged, words):
+def test_a_resume_that_fails_changes_no_file(capsys, place, damaged, words):
     if damaged is not None:
         DAMAGES["a folder"](place / "run" / damaged)
     before = {path: path.is_file() and path.read_bytes() for path in place.rglob("*")}
@@ -349,7 +349,7 @@ def test_a_longer_run_is_the_run_that_was_long_from_the_start(sound, tmp_path, m
 
 
 @pytest.mark.parametrize("how", ["by hand", "by an option"])
-def test_fewer_steps_than_were_done(capsys, place, how):
+def test_fewer_steps_than_were_done_are_refused(capsys, place, how):
     words = ["--steps", "5"]
     if how == "by hand":
         path, words = place / "run/config.json", []
@@ -397,7 +397,7 @@ def test_a_text_that_was_moved_is_named_anew(capsys, place):
 # -- two at once -----------------------------------------------------------------------------------
 
 
-def test_two_that_start_in_one_folder_at_once(place, monkeypatch):
+def test_of_two_runs_that_start_in_one_folder_one_is_refused(place, monkeypatch):
     pytest.importorskip("fcntl")
     first, second = (
         Config(text="text.txt", level=level, batch=2, window=8) for level in ("char", "word")

@@ -29,12 +29,12 @@ def test_every_mechanism_has_the_numbers_of_one_device():
 
 
 @pytest.mark.slow
-def test_derivatives_of_other_modes_and_params_that_are_split():
+def test_derivatives_of_other_modes_and_split_params_are_those_of_one_device():
     on_four_devices("transformed", "explicit")
 
 
 @pytest.mark.slow
-def test_every_mechanism_and_mode_in_every_way():
+def test_every_mechanism_and_mode_has_the_numbers_of_one_device_in_every_way():
     for what in ("everything", "transformed"):
         on_four_devices(what, "committed", "in_shardings", "mapped")
 

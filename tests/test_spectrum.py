@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import rnn_jax as rnn
 from rnn_jax.analysis import gradient_spectrum, leading_gradient_spectrum, step_jacobians
 from rnn_jax.analysis.graded import graded, orthogonalise
-from tests.cases import REMEMBERING, every_memory
+from tests.cases import REMEMBERING, every
 from tests.given import constant, given
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
@@ -81,7 +81,7 @@ def test_a_jordan_block_where_the_diagonal_of_qr_is_wrong():
     np.testing.assert_allclose(spectrum.log_values, expected, rtol=1e-12)
 
 
-def test_two_by_two_integers_over_ten_thousand_steps(rng):
+def test_ten_thousand_two_by_two_integer_matrices_are_exact(rng):
     """Exact in Python's integers: the Frobenius norm and the determinant give both values."""
     steps, scale, lags = 10_000, 16, [1, 5, 100, 10_000]
     matrices = rng.integers(-9, 10, size=(steps, 2, 2))
@@ -135,7 +135,7 @@ def exact_log_values(matrices):
 
 
 @pytest.mark.parametrize("steps", [2, 30, 120])
-def test_integers_of_five_by_five(rng, steps):
+def test_products_of_integer_matrices_are_exact(rng, steps):
     matrices = rng.integers(-9, 10, size=(steps, 5, 5))
     spectrum = gradient_spectrum(*given(matrices.astype(float)), lags=[steps])
     np.testing.assert_allclose(spectrum.log_values[0], exact_log_values(matrices), rtol=1e-11)
@@ -152,7 +152,7 @@ def test_a_dead_unit_takes_its_direction_with_it(rng):
         np.testing.assert_allclose(values, np.linalg.svd(product)[1], rtol=1e-10, atol=1e-13)
 
 
-@every_memory
+@every("loop", REMEMBERING)
 def test_short_products_have_the_values_that_numpy_finds(case):
     params, xs = case.params(), case.xs(4, 2)
     carry = case.carry(params, (2,))
@@ -183,7 +183,7 @@ def test_lags_that_are_not_asked_for_change_nothing(rng):
     np.testing.assert_allclose(some.log_values, every.log_values[np.array([6, 39])], rtol=1e-11)
 
 
-def test_float32_has_its_own_precision(rng):
+def test_float32_holds_values_far_below_its_range(rng):
     """Values down to e^-700, which float32 itself cannot hold."""
     matrices = rng.normal(size=(300, 4, 4)) / 8
     narrow = gradient_spectrum(*given(matrices.astype(np.float32)), lags=[300]).log_values
@@ -239,7 +239,7 @@ def test_an_unconverged_value_says_so(rng):
     assert leading.change.item() > 1e-6
 
 
-def test_mistakes_are_told():
+def test_mistakes_are_named():
     arguments = constant(np.eye(3), 5)
     for lags in ([], [0], [2, 6], [3, 2], [1.5], 3):
         with pytest.raises(rnn.ArgumentError, match="increasing integers from 1 to 5"):

@@ -68,7 +68,7 @@ def trained():
     return learner.model, load_params(run, learner, None).params, corpus
 
 
-def test_it_leaves_numbers_pictures_and_a_report(place):
+def test_the_command_leaves_numbers_pictures_and_a_report(place):
     folder = place / "run/spectrum"
     assert {path.name for path in folder.iterdir()} == PICTURES | {"spectrum.json", "README.md"}
     report = (folder / "README.md").read_text()
@@ -109,7 +109,7 @@ def test_the_exponents_are_of_a_network_that_forgets(numbers):
     assert numbers["lyapunov_steps"] == 4 * 12 - 4 * 12 // 8
 
 
-def test_it_reads_the_validation_text_with_what_came_before(trained):
+def test_the_command_reads_the_validation_text_with_what_came_before(trained):
     model, params, corpus = trained
     inputs, targets = corpus.split("validation")
     reading = read(model, params, corpus, 3, 10)

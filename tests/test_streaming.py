@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnn_jax as rnn
-from rnn_jax import streaming
+from rnn_jax.serving import streaming
 from tests.cases import assert_close
 
 MODEL = rnn.stack(rnn.LSTM(2, 3), rnn.residual(rnn.learned_carry(rnn.GRU(3, 3))))
@@ -46,7 +46,7 @@ def test_a_stream_that_ends_between_blocks_has_no_rest(params):
     assert not list(rnn.stream(MODEL, params, [], block=3))
 
 
-def test_a_block_is_a_size_at_once_and_not_at_the_first_step(params):
+def test_a_wrong_block_is_named_before_the_first_step(params):
     with pytest.raises(rnn.ArgumentError, match="block must be a positive integer, got 0"):
         rnn.stream(MODEL, params, [], block=0)
 
@@ -56,7 +56,7 @@ WIDE = 2**16  # so much that the next step arrives before this one is computed
 
 @pytest.mark.parametrize("offset", [0, 8])
 @pytest.mark.parametrize("block", [1, 3])
-def test_one_array_that_is_filled_anew_for_each_step(key, block, offset):
+def test_an_array_of_numpy_may_be_filled_anew_for_each_step(key, block, offset):
     cell = rnn.Elman(WIDE, 2)
     params = cell.init(key)
     xs = np.random.default_rng(0).normal(size=(9, WIDE)).astype(np.float32)

@@ -87,14 +87,14 @@ def test_copy_memory_has_its_chance_level():
 
 @every_task
 def test_tasks_run_under_jit_in_the_dtype_asked_for(task):
-    compiled = jax.jit(task, static_argnames=("length", "batch", "dtype"))
+    compiled = jax.jit(task, static_argnames=("length", "batch_size", "dtype"))
     drawn = task(jax.random.key(3), 12, 3)
-    again = compiled(jax.random.key(3), length=12, batch=3)
+    again = compiled(jax.random.key(3), length=12, batch_size=3)
     assert drawn.xs.dtype == jnp.float32
     assert all((a == b).all() for a, b in zip(drawn, again, strict=True))
     assert type(again.chance) is float
     assert again.chance == drawn.chance
-    half = compiled(jax.random.key(3), length=12, batch=3, dtype=jnp.bfloat16)
+    half = compiled(jax.random.key(3), length=12, batch_size=3, dtype=jnp.bfloat16)
     assert half.xs.dtype == jnp.bfloat16
 
 

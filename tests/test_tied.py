@@ -49,6 +49,6 @@ def test_the_gradient_of_a_tied_table_is_the_sum_of_both_uses():
         (TABLE, rnn.Elman(3, 5), "emits (5,) of float32 a step, but Embedding("),
     ],
 )
-def test_what_cannot_be_tied(embedding, body, message):
+def test_layers_that_cannot_be_tied_are_refused(embedding, body, message):
     with pytest.raises(rnn.ArgumentError, match=re.escape(message)):
         rnn.tied(embedding, body)

@@ -31,7 +31,7 @@ def compilations():
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
-def test_the_count_of_compilations_counts():
+def test_compilations_are_counted():
     with compilations() as compiled:
         jax.jit(lambda x: x + jnp.pi)(jnp.ones(3))
     assert compiled
@@ -52,7 +52,7 @@ def test_a_second_call_outside_jit_compiles_nothing(method):
             return sum(map(jnp.sum, jax.tree.leaves((carry, ys))))
 
         rnn.unroll(MODEL, params, xs, key=key, t=seed, reverse=True, method=method)
-        rnn.step(MODEL, params, None, xs[0], key=key, t=seed, reset=jnp.array([True, False]))
+        rnn.step(MODEL, params, xs[0], key=key, t=seed, reset=jnp.array([True, False]))
         jax.jvp(loss, (params,), (params,))
         return jax.block_until_ready(jax.grad(loss)(params))
 

@@ -121,7 +121,7 @@ def test_the_end_of_a_line_is_never_unknown(folder):
     assert vocabulary.start == 0
 
 
-def test_what_a_folder_of_splits_must_hold(folder):
+def test_a_folder_that_lacks_a_split_is_refused(folder):
     (folder / "tiny.test.txt").write_text("the dog")
     config = config_of(folder)
     vocabulary = load(config).vocabulary
@@ -225,7 +225,7 @@ def test_dynamic_evaluation_predicts_before_it_learns(speaker, rng, clip):
     assert found.loss == pytest.approx(total / 11, rel=1e-5)
 
 
-def test_without_a_rate_dynamic_evaluation_is_the_static_one(speaker, rng):
+def test_dynamic_evaluation_at_a_vanishing_rate_is_the_static_one(speaker, rng):
     tokens = rng.integers(0, 7, 12).astype(np.int32)
     still = evaluate_adapting(*speaker, tokens[:-1], tokens[1:], 4, 1e-30)
     assert still.loss == pytest.approx(evaluate(*speaker, tokens[:-1], tokens[1:]).loss, rel=1e-5)

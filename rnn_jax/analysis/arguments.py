@@ -5,8 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.arguments.arrays import array, is_array, reals, taken, taken_tree
-from rnn_jax.arguments.arrays import key as one_key
+from rnn_jax.arguments.arrays import array, is_array, one_key, reals, taken, taken_tree
 from rnn_jax.arguments.settings import Rule, integer, short
 from rnn_jax.arguments.trees import difference
 from rnn_jax.cell import Carry, Cell, Params

@@ -145,8 +145,8 @@ def log_norms_of(
     def back(state: tuple[Carry, jax.Array], now: tuple[Any, ...]) -> tuple[Any, jax.Array]:
         directions, logs = state
         carry, x, dy, k = now
-        _, pull = jax.vjp(lambda c: step(cell, params, c, x)[0], carry)
-        _, pull_output = jax.vjp(lambda c: step(cell, params, c, x)[1], carry)
+        _, pull = jax.vjp(lambda c: step(cell, params, x, c)[0], carry)
+        _, pull_output = jax.vjp(lambda c: step(cell, params, x, c)[1], carry)
         (pulled,) = jax.vmap(pull)(directions)
         (started,) = pull_output(dy)
         here = (at == k).reshape(rows, *(1,) * batch_axes)

@@ -11,7 +11,7 @@ from jax import lax
 from rnn_jax.analysis.arguments import floats, one_number, vector
 from rnn_jax.analysis.arguments import like as of_the_form
 from rnn_jax.analysis.lanczos import Product, lanczos, ritz
-from rnn_jax.arguments.arrays import key as one_key
+from rnn_jax.arguments.arrays import one_key
 from rnn_jax.arguments.settings import above_zero, function, instance, positive
 from rnn_jax.cell import Params
 

@@ -179,7 +179,7 @@ def _displacement(cell: Cell, params: Params, x: Any) -> Any:
     _, unravel = ravel_pytree(cell.initial_carry(params))
 
     def displaced(point: jax.Array) -> jax.Array:
-        after, _ = step(cell, params, unravel(point), x)
+        after, _ = step(cell, params, x, unravel(point))
         return ravel_pytree(after)[0] - point
 
     return displaced
@@ -220,6 +220,6 @@ def _checked(cell: Cell, params: Params, x: Any, starts: Carry) -> tuple[Carry, 
     if not leaves[0].shape[0]:
         raise ShapeError("fixed_points: starts has none; give one at least.")
     one = jax.tree.map(lambda leaf: leaf[0], starts)
-    jax.eval_shape(lambda: step(cell, params, one, x))
+    jax.eval_shape(lambda: step(cell, params, x, one))
     starts, x = jax.tree.map(jnp.asarray, (starts, x))
     return starts, x

@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 
 from rnn_jax.analysis.arguments import floats
 from rnn_jax.analysis.arguments import like as of_the_form
-from rnn_jax.arguments.arrays import key as one_key
+from rnn_jax.arguments.arrays import one_key
 from rnn_jax.arguments.settings import function, positive
 
 Product = Callable[[Any], Any]

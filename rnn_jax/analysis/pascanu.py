@@ -79,7 +79,7 @@ def omega(
     directions, there = jax.tree.map(lambda leaf: leaf[1:], (directions, there))
     carries = lax.stop_gradient(jax.tree.map(lambda c: c[:-1], path.carries))
     # With the carries constant, all steps are one batch of one step.
-    _, pull = jax.vjp(lambda carries: step(cell, params, carries, xs[:-1])[0], carries)
+    _, pull = jax.vjp(lambda carries: step(cell, params, xs[:-1], carries)[0], carries)
     (pulled,) = pull(directions)
     kept = norm(pulled, 1 + len(batch_shape))
     return jnp.sum(jnp.where(there, jnp.square(kept - 1), 0), axis=0).mean()
@@ -93,7 +93,7 @@ def _directions(
     def back(state: tuple[Carry, jax.Array], now: tuple[Any, ...]) -> tuple[Any, Any]:
         direction, log = state
         carry, x, dy = now
-        _, pull = jax.vjp(lambda c: step(cell, params, c, x), carry)
+        _, pull = jax.vjp(lambda c: step(cell, params, x, c), carry)
         (later,) = pull((direction, jnp.zeros_like(dy)))
         (own,) = pull((jax.tree.map(jnp.zeros_like, direction), dy))
         # What comes from later is exp(log) times as long; the longer of the two has length 1.

@@ -53,7 +53,7 @@ def saturated_share(
     xs, batch_shape, path = trajectory("saturated_share", cell, params, xs, carry)
     lead = (xs.shape[0], *batch_shape)
     # With the carries known, all steps are one batch of one step.
-    program, leaves = _program(lambda carries, xs: step(cell, params, carries, xs)[0], path, xs)
+    program, leaves = _program(lambda carries, xs: step(cell, params, xs, carries)[0], path, xs)
     slopes = _slopes(program.jaxpr, program.consts, leaves)
     over = [s for s in slopes if s.shape[: len(lead)] == lead]
     if not over:

@@ -38,7 +38,7 @@ def trajectory(
         )
 
     def run(carry: Carry, x: Any) -> tuple[Carry, Trajectory]:
-        after, y = step(cell, params, carry, x)
+        after, y = step(cell, params, x, carry)
         return after, Trajectory(carry, y)
 
     _, path = lax.scan(run, carry, xs)

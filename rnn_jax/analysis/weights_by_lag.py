@@ -95,8 +95,8 @@ def _by_lag(
     def one(cotangents: Carry, now: tuple[Any, ...]) -> tuple[Carry, Carry]:
         # Row l is the cotangent of the loss l steps on, so it moves up by one at every step.
         carry, x, dy = now
-        _, pull = jax.vjp(lambda c: step(cell, params, c, x)[0], carry)
-        _, pull_output = jax.vjp(lambda c: step(cell, params, c, x)[1], carry)
+        _, pull = jax.vjp(lambda c: step(cell, params, x, c)[0], carry)
+        _, pull_output = jax.vjp(lambda c: step(cell, params, x, c)[1], carry)
         (own,) = pull_output(dy)
         (earlier,) = jax.vmap(pull)(jax.tree.map(lambda c: c[:-1], cotangents))
         return jax.tree.map(_on_top, own, earlier), cotangents
@@ -106,8 +106,8 @@ def _by_lag(
         cotangents, arriving = lax.scan(one, cotangents, chunk, reverse=True)
         # For the params all steps of a chunk are one batch of one step.
         carries, xs, dys = chunk
-        _, pull = jax.vjp(lambda p: step(cell, p, carries, xs)[0], params)
-        _, pull_output = jax.vjp(lambda p: step(cell, p, carries, xs)[1], params)
+        _, pull = jax.vjp(lambda p: step(cell, p, xs, carries)[0], params)
+        _, pull_output = jax.vjp(lambda p: step(cell, p, xs, carries)[1], params)
         (own,) = pull_output(dys)
         (earlier,) = jax.vmap(pull)(jax.tree.map(lambda c: jnp.moveaxis(c[:, :-1], 1, 0), arriving))
         grads = of(jax.tree.map(_on_top, own, earlier))

@@ -1,1 +1,1 @@
-"""What users hand over: each rule returns the value to work with, or raises a sentence."""
+"""Rules for arguments: each returns the value to work with, or raises an error that explains."""

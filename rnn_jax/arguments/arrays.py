@@ -1,4 +1,4 @@
-"""What counts as an array, and as a key: what a user hands over, as JAX works with it."""
+"""Rules for arrays and keys: what a user hands over, as JAX works with it."""
 
 import functools
 from typing import Any
@@ -18,9 +18,9 @@ def is_array(value: Any) -> bool:
 
 
 def taken(name: Name, value: Any) -> Any:
-    """An array that is none of JAX's or NumPy's as one; anything else as it is.
+    """An array of another library as one of NumPy or JAX; anything else unchanged.
 
-    A masked array is the plain one that it is if nothing in it is masked.
+    A masked array without masked entries becomes a plain one.
     """
     if isinstance(value, np.ma.MaskedArray):
         if np.ma.is_masked(value):
@@ -47,7 +47,7 @@ def taken(name: Name, value: Any) -> Any:
 
 
 def taken_tree(owner: Any, name: str, tree: Any) -> Any:
-    """The same for every leaf of a pytree, such as params; `owner` is who asks."""
+    """`taken` for every leaf of a pytree, such as params; `owner` is named in errors."""
     if all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(tree)):
         return tree
     return jax.tree_util.tree_map_with_path(
@@ -56,7 +56,7 @@ def taken_tree(owner: Any, name: str, tree: Any) -> Any:
 
 
 def array(name: Name, value: Any) -> jax.Array:
-    """The rule of an array of numbers; a number and a list of numbers are welcome too."""
+    """An array of numbers; a number or a list of numbers becomes one."""
     value = taken(name, value)
     if not is_array(value):
         nested = isinstance(value, list | tuple) and not hasattr(value, "_fields")
@@ -74,15 +74,15 @@ def array(name: Name, value: Any) -> jax.Array:
 
 
 def reals(name: Name, value: Any) -> jax.Array:
-    """The rule of an array of floating numbers; integers become such."""
+    """An array of floating numbers; integers become floating."""
     found = array(name, value)
     if jnp.issubdtype(found.dtype, jnp.complexfloating):
         raise DtypeError(f"{name} must be real, got {short(found)}.")
     return found if jnp.issubdtype(found.dtype, jnp.floating) else found.astype(float)
 
 
-def key(name: Name, value: Any) -> jax.Array:
-    """The rule of one key of `jax.random`, typed or raw, of whatever implementation is in use."""
+def one_key(name: Name, value: Any) -> jax.Array:
+    """One key of `jax.random`, typed or raw, of whatever implementation is in use."""
     if is_array(value) and _is_key(value.shape, value.dtype):
         return value
     several = is_array(value) and _is_key(value.shape[1:], value.dtype)
@@ -101,6 +101,6 @@ def _is_key(shape: tuple[int, ...], dtype: Any) -> bool:
 
 @functools.lru_cache
 def _raw_shape(implementation: str) -> tuple[int, ...]:
-    """Of a raw key, which JAX takes for one of the implementation in use."""
+    """The shape of a raw key of an implementation."""
     raw = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0, impl=implementation)))
     return raw.shape

@@ -1,4 +1,4 @@
-"""Integers that are handed over, in a dtype that holds them."""
+"""Integers that a user hands over, in a dtype that holds them."""
 
 import operator
 from typing import Any
@@ -9,10 +9,10 @@ import numpy as np
 
 
 def as_jax(x: Any) -> jax.Array:
-    """`x` as JAX has it, but what its integers cannot hold becomes the nearest that they can.
+    """`x` as an array of JAX; an integer out of the range of its dtype becomes the nearest in it.
 
     With x64 off JAX keeps the last 32 bits of a wider integer, so that token 2**32 + 3 would be
-    token 3. The largest int32 is no token and no length, and is found to be none.
+    token 3. The largest int32 counts as no token and as no length.
     """
     if isinstance(x, np.ndarray | np.generic | int | list | tuple) and not _traced(x):
         x = np.asarray(x)

@@ -1,4 +1,4 @@
-"""What a user hands over as a setting: the value that the library works with, or a sentence.
+"""Rules for settings: each returns the value that the library works with, or raises.
 
 A rule is a function `(name, value) -> value` that raises `ArgumentError`. `settle` runs rules over
 the fields of a layer or of another value.
@@ -21,7 +21,7 @@ from rnn_jax.errors import ArgumentError, StructureError
 
 
 class Of(NamedTuple):
-    """The name of what a layer was given, put into words only where an error needs it."""
+    """The name of an argument of a layer, made into text only where an error needs it."""
 
     owner: Any
     what: str
@@ -35,24 +35,24 @@ Rule = Callable[[Any, Any], Any]
 
 
 def settle(owner: Any, /, **rules: Rule) -> None:
-    """Replace fields of a frozen dataclass by what their rules make of them."""
+    """Check fields of a frozen dataclass, and store the values that their rules return."""
     for field, rule in rules.items():
         found = rule(f"{type(owner).__name__}: {field}", getattr(owner, field))
         object.__setattr__(owner, field, found)
 
 
 def integer(value: Any) -> int | None:
-    """The integer of Python's that a number or an array of no axes is; None for what is none."""
+    """A number or an array without axes as a Python int; None if it is no integer."""
     if isinstance(value, bool | np.bool_):
         return None
     try:
         return operator.index(value)
-    except TypeError:  # an integer that jit traces is none either: its value is not known yet
+    except TypeError:  # also one that jit traces: its value is not known yet
         return None
 
 
 def number(value: Any) -> float | None:
-    """The finite number that a value is, as Python has it; None for what is none."""
+    """A value as a finite Python number; None if it is none."""
     if isinstance(value, bool | np.bool_ | str) or not isinstance(value, SupportsFloat):
         return None
     if isinstance(value, int):
@@ -103,13 +103,13 @@ above_zero = within(LEAST, math.inf, "a positive number")
 not_negative = within(0, math.inf, "a number of 0 or more")
 """A number that is not negative: a variance, a tolerance."""
 fraction = within(0, 1, "a number in [0, 1]")
-"""A part of a whole."""
-rate = within(0, math.nextafter(1, 0), "a number in [0, 1)")
-"""A probability short of 1."""
+"""A share, both ends included."""
+one_rate = within(0, math.nextafter(1, 0), "a number in [0, 1)")
+"""A probability below 1."""
 
 
 def flag(name: Name, value: Any) -> bool:
-    """True or False, and not what merely counts as such."""
+    """True or False; no other value that Python takes as true or false."""
     if not isinstance(value, bool | np.bool_):
         raise ArgumentError(f"{name} must be True or False, got {value!r}.")
     return bool(value)
@@ -177,7 +177,7 @@ def traceable(name: Name, value: Any) -> Any:
 
 
 def pointwise(units: int) -> Rule:
-    """A function of `units` numbers a row to as many, found out from shapes alone."""
+    """A function of rows of `units` numbers to rows of as many, checked by shapes alone."""
 
     def rule(name: Name, value: Any) -> Any:
         found = traceable(name, value)
@@ -191,7 +191,7 @@ def pointwise(units: int) -> Rule:
 
 @functools.lru_cache(maxsize=256)
 def _no_activation(f: Callable[..., Any], units: int) -> str | None:
-    """What keeps `f` from being one, or None."""
+    """Why `f` is no pointwise function, or None if it may be one."""
     if isinstance(f, type):
         return "is a class; make a value of it, or take a function such as jnp.tanh"
     try:
@@ -208,7 +208,7 @@ def _no_activation(f: Callable[..., Any], units: int) -> str | None:
             "asks for the numbers of an array that JAX traces, as NumPy's functions do; write it "
             "with jax.numpy"
         )
-    except Exception:  # its own, to be seen where it runs: its dtypes may not be these
+    except Exception:  # an error of its own shows where it runs: there the dtypes may differ
         return None
     if isinstance(after, jax.ShapeDtypeStruct):
         if after.shape == row.shape and jnp.issubdtype(after.dtype, jnp.floating):
@@ -223,7 +223,7 @@ def _no_activation(f: Callable[..., Any], units: int) -> str | None:
 
 
 def value_of(what: str, example: str) -> Rule:
-    """Anything that can be called and is not a class, for a setting whose kinds are classes."""
+    """Anything that can be called and is not a class: `Scan()`, where a user may write `Scan`."""
 
     def rule(name: Name, value: Any) -> Any:
         if isinstance(value, type):
@@ -238,8 +238,8 @@ def value_of(what: str, example: str) -> Rule:
     return rule
 
 
-method = value_of("a way through time, as a value", "Scan() or BPTT()")
-"""What `unroll` hands the loop to."""
+one_method = value_of("a way through time, as a value", "Scan() or BPTT()")
+"""A method of `unroll`."""
 
 
 def instance(kind: type | tuple[type, ...], more: str = "") -> Rule:
@@ -277,7 +277,7 @@ def _axis(value: Any) -> Any:
 
 
 def floating(name: Name, value: Any) -> Any:
-    """A floating dtype, or what names one."""
+    """A floating dtype, or its name."""
     try:
         known = value is not None and jnp.issubdtype(jnp.dtype(value), jnp.floating)
     except TypeError:
@@ -290,7 +290,7 @@ def floating(name: Name, value: Any) -> Any:
 
 
 def generator(name: Name, value: Any) -> Any:
-    """A generator of NumPy's, for what happens on the host."""
+    """A random generator of NumPy, for what runs on the host."""
     if not isinstance(value, np.random.Generator | np.random.RandomState):
         raise ArgumentError(
             f"{name} must be a NumPy generator, np.random.default_rng(seed), or None; got "
@@ -300,7 +300,7 @@ def generator(name: Name, value: Any) -> Any:
 
 
 def short(value: Any) -> str:
-    """What a value is, on one line: an array by its shape, a NamedTuple by its fields."""
+    """A value on one line, for errors: an array by its shape, a NamedTuple by its fields."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if hasattr(value, "_fields"):

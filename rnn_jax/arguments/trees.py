@@ -47,12 +47,12 @@ def _difference(path: str, expected: Any, tree: Any) -> Difference | None:
 
 
 def _inside(tree: Any) -> list[Any]:
-    """The nodes one level down."""
+    """The children of a node."""
     return jax.tree.leaves(tree, is_leaf=lambda node: node is not tree)
 
 
 def _steps(tree: Any) -> list[str]:
-    """The way to each of them."""
+    """The path to each child."""
     inside = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda node: node is not tree)
     return [jax.tree_util.keystr(path) for path, _ in inside]
 

@@ -1,4 +1,4 @@
-"""A jit that counts: what is compiled more often than meant is an error."""
+"""A jit that counts: one compilation more than allowed is an error."""
 
 import functools
 import inspect
@@ -15,7 +15,7 @@ MOST = 8
 
 
 def jit_at_most(f: Callable[..., Any], compilations: int, **options: Any) -> Any:
-    """`jax.jit(f, **options)` that raises where it would be compiled more often than meant.
+    """`jax.jit(f, **options)` that raises before it is compiled more than `compilations` times.
 
     Each new shape or dtype of an argument is a compilation of seconds, and nothing says so: the
     program is slow. The error names the arguments that differed, with all that they were.
@@ -58,7 +58,7 @@ def jit_at_most(f: Callable[..., Any], compilations: int, **options: Any) -> Any
 
 
 def _kinds(arguments: dict[str, Any]) -> dict[str, str]:
-    """What makes a program another: of each leaf its shape and dtype, or its static value."""
+    """What a program is compiled for: the shape and dtype of each leaf, or its static value."""
     return {
         f"{path[0].key}{jax.tree_util.keystr(path[1:])}": str(jax.typeof(leaf))
         if isinstance(leaf, jax.Array)

@@ -1,4 +1,4 @@
-"""Several sequences a row, one after the other, a reset before each."""
+"""Batches with several sequences in a row, one after the other, and a reset before each."""
 
 import bisect
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from rnn_jax.arguments.settings import generator, optional, positive
-from rnn_jax.batching.sequences import check_fits, lay, looked_at, own_parts
+from rnn_jax.batching.sequences import check_fits, check_outputs, check_sequences, lay
 
 
 class Packed(NamedTuple):
@@ -28,7 +28,7 @@ class Packed(NamedTuple):
 
     @property
     def marks(self) -> dict[str, Any]:
-        """What `rnn_jax.unroll` has to know: `unroll(model, params, xs, **batch.marks)`."""
+        """The arguments of `rnn_jax.unroll`: `unroll(model, params, xs, **batch.marks)`."""
         return {"mask": self.mask, "reset": self.reset}
 
     def split(self, ys: Any) -> dict[int, Any]:
@@ -37,7 +37,7 @@ class Packed(NamedTuple):
         Raises `ShapeError` for ys without the axes of this batch.
         """
         indices = np.asarray(self.indices)
-        ys = own_parts("Packed.split", ys, indices.shape)
+        ys = check_outputs("Packed.split", ys, indices.shape)
         steps = np.bincount(indices[indices >= 0])
         parts = {}
         for start, row in np.argwhere(self.reset).tolist():
@@ -83,7 +83,7 @@ def pack(
     >>> {index: part.tolist() for index, part in batch.split(10 * batch.xs).items()}
     {1: [50, 50, 50, 50, 50], 3: [30, 30, 30], 0: [20, 20], 2: [10]}
     """
-    sequences, lengths = looked_at("pack", sequences)
+    sequences, lengths = check_sequences("pack", sequences)
     length = positive("pack: length", length)
     batch_size = positive("pack: batch_size", batch_size)
     rng = optional(generator)("pack: rng", rng)

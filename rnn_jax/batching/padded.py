@@ -1,4 +1,4 @@
-"""One sequence a row, padded at its end: as one batch, or sorted into few lengths."""
+"""Batches with one sequence in a row, padded at its end: one batch, or few lengths."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from rnn_jax.arguments.settings import generator, increasing, integer, integers, optional, positive
-from rnn_jax.batching.sequences import check_fits, lay, looked_at, own_parts
+from rnn_jax.batching.sequences import check_fits, check_outputs, check_sequences, lay
 
 
 class Padded(NamedTuple):
@@ -28,7 +28,7 @@ class Padded(NamedTuple):
 
     @property
     def marks(self) -> dict[str, Any]:
-        """What `rnn_jax.unroll` has to know: `unroll(model, params, xs, **batch.marks)`."""
+        """The arguments of `rnn_jax.unroll`: `unroll(model, params, xs, **batch.marks)`."""
         return {"lengths": self.lengths}
 
     def split(self, ys: Any) -> dict[int, Any]:
@@ -37,7 +37,7 @@ class Padded(NamedTuple):
         Raises `ShapeError` for ys without the axes of this batch.
         """
         steps = len(jax.tree.leaves(self.xs)[0])
-        ys = own_parts("Padded.split", ys, (steps, len(self.indices)))
+        ys = check_outputs("Padded.split", ys, (steps, len(self.indices)))
         rows = zip(self.indices.tolist(), self.lengths.tolist(), strict=True)
         return {
             index: jax.tree.map(lambda y, row=row, n=n: y[:n, row], ys)
@@ -62,7 +62,7 @@ def pad(sequences: Sequence[Any], length: int | None = None) -> Padded:
     >>> batch.xs.tolist(), batch.lengths.tolist()
     ([[1, 4], [2, 0], [3, 0]], [3, 1])
     """
-    sequences, lengths = looked_at("pad", sequences)
+    sequences, lengths = check_sequences("pad", sequences)
     length = int(lengths.max()) if length is None else positive("pad: length", length)
     check_fits("pad", lengths, length, "cut them, or leave out length")
     return _batch(sequences, lengths, range(len(sequences)), length, len(sequences))
@@ -102,7 +102,7 @@ def bucket(
     (3, 2) [2 0] [ 3 -1]
     (9, 2) [9 8] [1 4]
     """
-    sequences, lengths = looked_at("bucket", sequences)
+    sequences, lengths = check_sequences("bucket", sequences)
     batch_size = positive("bucket: batch_size", batch_size)
     rng = optional(generator)("bucket: rng", rng)
     many = integer(buckets)

@@ -1,4 +1,4 @@
-"""Sequences as they come: how long each is, and how they are laid into a batch."""
+"""Checks of sequences, and how they are laid into a batch."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
@@ -11,8 +11,8 @@ from rnn_jax.arguments.settings import short
 from rnn_jax.errors import ArgumentError, DtypeError, ShapeError, StructureError
 
 
-def looked_at(caller: str, sequences: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
-    """The sequences, of arrays, and how many steps each has; raises where they are no batch."""
+def check_sequences(caller: str, sequences: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
+    """The sequences as arrays, and how many steps each has; raises where they do not fit."""
     if not hasattr(sequences, "__len__") or isinstance(sequences, str | bytes | Mapping | Set):
         raise StructureError(
             f"{caller}: sequences must be a list of arrays, got {short(sequences)}"
@@ -58,8 +58,8 @@ def looked_at(caller: str, sequences: Sequence[Any]) -> tuple[list[Any], np.ndar
     return found, np.array(lengths)
 
 
-def own_parts(caller: str, ys: Any, lead: tuple[int, ...]) -> Any:
-    """What `split` takes apart, as arrays of NumPy; raises where they lack the batch's axes."""
+def check_outputs(caller: str, ys: Any, lead: tuple[int, ...]) -> Any:
+    """Outputs as arrays of NumPy; raises where they lack the axes of the batch."""
     ys = jax.tree.map(lambda y: np.asarray(taken(f"{caller}: ys", y)), ys)
     for y in jax.tree.leaves(ys):
         if y.shape[:2] != lead:

@@ -53,7 +53,7 @@ class ActivatedCell(SizedCell):
         settle(self, recurrent_init=function, bias_init=function)
 
     @final
-    def weights(self, key: jax.Array, dtype: DTypeLike) -> ElmanParams:
+    def elman_params(self, key: jax.Array, dtype: DTypeLike) -> ElmanParams:
         """Draw the three arrays, each from its own initialiser."""
         k_xh, k_hh, k_h = jax.random.split(key, 3)
         hidden = self.hidden_size
@@ -104,7 +104,7 @@ class Elman(ActivatedCell):
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> ElmanParams:
         """Draw the three arrays, each from its own initialiser."""
-        return self.weights(key, dtype)
+        return self.elman_params(key, dtype)
 
     def project(self, params: ElmanParams, xs: jax.Array) -> jax.Array:
         """`z = x @ w_xh + b_h`."""

@@ -1,4 +1,4 @@
-"""Cells whose weights are blocks, one a gate."""
+"""Cells whose weight matrices have one block for each gate."""
 
 import dataclasses
 from typing import final
@@ -11,33 +11,33 @@ from rnn_jax.arguments.settings import function, settle, short, value_of
 from rnn_jax.cell import SizedCell
 from rnn_jax.cells.memory_bias import ForgetBias, MemoryBias
 from rnn_jax.errors import ArgumentError
-from rnn_jax.initializers import Initializer, as_asked, drawn, glorot, orthogonal
+from rnn_jax.initializers import Initializer, check_drawn, drawn, glorot, orthogonal
 
 
 @dataclasses.dataclass(frozen=True)
 class GatedCell(SizedCell):
-    """A sized cell whose weights are blocks, one a gate, side by side on the last axis."""
+    """A sized cell whose weight matrices have one block a gate, side by side on the last axis."""
 
     input_init: Initializer = dataclasses.field(default=glorot, repr=False)
     """Draws `w_xh`, gate by gate."""
     recurrent_init: Initializer = dataclasses.field(default=orthogonal, repr=False)
     """Draws `w_hh`, gate by gate."""
     memory_bias: MemoryBias = ForgetBias(0.0)
-    """Draws what the gates that remember and that write start with; other biases start at 0."""
+    """Draws the biases of the gates that remember and that write; other biases start at 0."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that make no network, and a bias that is not drawn by a value."""
         super().__post_init__()
-        settle(self, input_init=function, recurrent_init=function, memory_bias=is_memory_bias)
+        settle(self, input_init=function, recurrent_init=function, memory_bias=one_memory_bias)
 
     @final
-    def weights(
+    def gate_weights(
         self, key: jax.Array, gates: int, dtype: DTypeLike, feedback: int | None = None
     ) -> tuple[jax.Array, jax.Array]:
         """Draw `w_xh` `(D, gates * H)` and `w_hh` `(feedback, gates * H)`, by default of H rows.
 
-        Block by block, for an orthogonal matrix of shape `(H, 4H)` is not four orthogonal
-        matrices, and fan-in and fan-out are meant for the map to one gate.
+        Each block is drawn alone: the blocks of an orthogonal `(H, 4H)` matrix are not orthogonal,
+        and fan-in and fan-out are those of the map to one gate.
         """
         k_xh, k_hh = jax.random.split(key)
 
@@ -53,7 +53,10 @@ class GatedCell(SizedCell):
 
     @final
     def memory_biases(self, key: jax.Array, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
-        """Draw the biases of what remembers and what writes, `(H,)` each, apart from `weights`."""
+        """Draw the biases of the gates that remember and that write, `(H,)` each.
+
+        From another key than `gate_weights` takes.
+        """
         found = self.memory_bias(jax.random.fold_in(key, 2), self.hidden_size, dtype)
         if not isinstance(found, tuple) or len(found) != 2:
             raise ArgumentError(
@@ -61,11 +64,11 @@ class GatedCell(SizedCell):
                 f"what writes, got {short(found)}."
             )
         remember, write = (
-            as_asked(self, "memory_bias", one, (self.hidden_size,), dtype) for one in found
+            check_drawn(self, "memory_bias", one, (self.hidden_size,), dtype) for one in found
         )
         return remember, write
 
 
-is_memory_bias = value_of(
+one_memory_bias = value_of(
     "a draw of the biases of the memory's gates", "ForgetBias(1.0) or Chrono(longest=784)"
 )

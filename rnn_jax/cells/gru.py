@@ -54,7 +54,7 @@ class GRU(GatedCell):
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> GRUParams:
         """Draw the weights gate by gate."""
-        w_xh, w_hh = self.weights(key, 3, dtype)
+        w_xh, w_hh = self.gate_weights(key, 3, dtype)
         b_h, b_hn = gate_biases(self, key, dtype)
         return GRUParams(w_xh, w_hh, b_h, b_hn)
 
@@ -69,7 +69,7 @@ class GRU(GatedCell):
     def recur(
         self, params: GRUParams, carry: GRUCarry, z: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, ...]:
-        """Both gates summed; of the candidate both parts, for the reset comes between them."""
+        """The sums of both gates; the candidate's two parts, which the reset gate keeps apart."""
         (z_r, z_z, z_n), (h_r, h_z, h_n) = z, split(matmul(carry.h, params.w_hh), 3)
         return z_r + h_r, z_z + h_z, z_n, h_n + row(params.b_hn, h_n)
 

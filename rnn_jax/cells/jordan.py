@@ -1,4 +1,4 @@
-"""The Jordan network: what it said last comes back, not what it thought."""
+"""The Jordan network: its last output is fed back, not its hidden state."""
 
 import dataclasses
 from collections.abc import Callable

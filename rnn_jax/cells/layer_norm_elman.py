@@ -59,7 +59,7 @@ class LayerNormElman(ActivatedCell):
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LayerNormElmanParams:
         """Draw the weights as an Elman network does; the gain is 1."""
-        w_xh, w_hh, b_h = self.weights(key, dtype)
+        w_xh, w_hh, b_h = self.elman_params(key, dtype)
         return LayerNormElmanParams(w_xh, w_hh, jnp.ones_like(b_h), b_h)
 
     def project(self, params: LayerNormElmanParams, xs: jax.Array) -> jax.Array:

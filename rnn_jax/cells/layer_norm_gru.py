@@ -67,7 +67,7 @@ class LayerNormGRU(GatedCell):
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LayerNormGRUParams:
         """Draw the weights as a GRU does; the gains are 1."""
-        w_xh, w_hh = self.weights(key, 3, dtype)
+        w_xh, w_hh = self.gate_weights(key, 3, dtype)
         b_h, b_hn = gate_biases(self, key, dtype)
         return LayerNormGRUParams(w_xh, w_hh, b_h, b_hn, jnp.ones_like(b_h), jnp.ones_like(b_h))
 
@@ -85,7 +85,7 @@ class LayerNormGRU(GatedCell):
     def recur(
         self, params: LayerNormGRUParams, carry: GRUCarry, z: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, ...]:
-        """Both gates summed; of the candidate both parts, for the reset comes between them."""
+        """The sums of both gates; the candidate's two parts, which the reset gate keeps apart."""
         v = self._normalize(matmul(carry.h, params.w_hh))
         (z_r, z_z, z_n), (h_r, h_z, h_n) = z, split(row(params.gain_h, v) * v, 3)
         return z_r + h_r, z_z + h_z, z_n, h_n + row(params.b_hn, h_n)

@@ -73,7 +73,7 @@ class LayerNormLSTM(GatedCell):
         """Draw the weights as an LSTM does; the gains are 1."""
         b_h = gate_biases(self, key, dtype)
         return LayerNormLSTMParams(
-            *self.weights(key, 4, dtype),
+            *self.gate_weights(key, 4, dtype),
             b_h=b_h,
             gain_x=jnp.ones_like(b_h),
             gain_h=jnp.ones_like(b_h),
@@ -97,7 +97,7 @@ class LayerNormLSTM(GatedCell):
     def recur(
         self, params: LayerNormLSTMParams, carry: LSTMCarry, z: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, ...]:
-        """`z + split(gain_h * normalize(h @ w_hh))`, and what the memory's norm needs of params."""
+        """`z + split(gain_h * normalize(h @ w_hh))`, and the params of the memory's norm."""
         v = normalize(matmul(carry.h, params.w_hh), self.epsilon)
         gates = map(jnp.add, z, split(row(params.gain_h, v) * v, 4))
         # `update` is free of params, so these two reach it as any preactivation does.
@@ -105,7 +105,7 @@ class LayerNormLSTM(GatedCell):
         return *gates, jnp.broadcast_to(params.gain_c, shape), jnp.broadcast_to(params.b_c, shape)
 
     def update(self, carry: LSTMCarry, a: tuple[jax.Array, ...]) -> LSTMCarry:
-        """The memory first, then what of it shows, normalised."""
+        """The memory cell, then what the output gate lets through of it, normalised."""
         i, f, g, o, gain_c, b_c = a
         c = remember(carry.c, i, f, g)
         return LSTMCarry(h=show(layer_norm(c, gain_c, b_c, self.epsilon), o), c=c)

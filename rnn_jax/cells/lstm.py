@@ -59,7 +59,7 @@ class LSTM(GatedCell):
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LSTMParams:
         """Draw the weights gate by gate."""
-        return LSTMParams(*self.weights(key, 4, dtype), b_h=gate_biases(self, key, dtype))
+        return LSTMParams(*self.gate_weights(key, 4, dtype), b_h=gate_biases(self, key, dtype))
 
     def initial_carry(self, params: LSTMParams, batch_shape: tuple[int, ...] = ()) -> LSTMCarry:
         """Zeros."""
@@ -78,7 +78,7 @@ class LSTM(GatedCell):
         return tuple(map(jnp.add, z, split(matmul(carry.h, params.w_hh), 4)))
 
     def update(self, carry: LSTMCarry, a: tuple[jax.Array, ...]) -> LSTMCarry:
-        """The memory first, then what of it shows."""
+        """The memory cell, then what the output gate lets through of it."""
         i, f, g, o = a
         c = remember(carry.c, i, f, g)
         return LSTMCarry(h=show(c, o), c=c)
@@ -98,5 +98,5 @@ def remember(c: jax.Array, i: jax.Array, f: jax.Array, g: jax.Array) -> jax.Arra
 
 @pointwise
 def show(c: jax.Array, o: jax.Array) -> jax.Array:
-    """What of the memory shows: `sigmoid(o) tanh(c)`."""
+    """What the output gate lets through of the memory: `sigmoid(o) tanh(c)`."""
     return sigmoid(o) * jnp.tanh(c)

@@ -1,4 +1,4 @@
-"""What the biases of a gated memory start with: how long it remembers before it has learnt to."""
+"""Initial biases of a memory's gates, which decide how long an untrained cell remembers."""
 
 import dataclasses
 from typing import Protocol
@@ -42,11 +42,11 @@ class ForgetBias:
     """The bias of the gate that remembers."""
 
     def __post_init__(self) -> None:
-        """Refuse what is no number."""
+        """Refuse a value that is no number."""
         settle(self, value=finite)
 
     def __call__(self, key: jax.Array, size: int, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
-        """Constants."""
+        """The same constants for every unit."""
         del key
         return jnp.full(size, self.value, dtype), jnp.zeros(size, dtype)
 
@@ -78,7 +78,7 @@ class Chrono:
         settle(self, longest=at_least(3, ", for spans are drawn between 2 steps and longest"))
 
     def __call__(self, key: jax.Array, size: int, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
-        """A draw for each unit."""
+        """Draw a span for each unit."""
         # A narrow dtype has few numbers between 1 and longest, so the draw is in a wider one.
         wide = at_least_float32(dtype)
         u = jax.random.uniform(key, (size,), wide, minval=1, maxval=self.longest - 1)

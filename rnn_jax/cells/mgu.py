@@ -54,7 +54,7 @@ class MGU(GatedCell):
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> MGUParams:
         """Draw the weights gate by gate."""
-        w_xh, w_hh = self.weights(key, 2, dtype)
+        w_xh, w_hh = self.gate_weights(key, 2, dtype)
         remember, _ = self.memory_biases(key, dtype)
         none = jnp.zeros_like(remember)
         return MGUParams(w_xh, w_hh, b_h=jnp.concatenate([0 - remember, none]), b_hn=none)
@@ -70,7 +70,7 @@ class MGU(GatedCell):
     def recur(
         self, params: MGUParams, carry: MGUCarry, z: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, ...]:
-        """The gate summed; of the candidate both parts, for the gate comes between them."""
+        """The sum of the gate; the two parts of the candidate, which the gate keeps apart."""
         (z_f, z_n), (h_f, h_n) = z, split(matmul(carry.h, params.w_hh), 2)
         return z_f + h_f, z_n, h_n + row(params.b_hn, h_n)
 

@@ -33,14 +33,14 @@ class ProjectedLSTMCarry(NamedTuple):
     """What one step hands to the next."""
 
     m: jax.Array
-    """`(*batch, hidden_size)`: what of the memory shows, before the projection."""
+    """`(*batch, hidden_size)`: what the output gate lets through, before the projection."""
     c: jax.Array
     """`(*batch, hidden_size)`: the memory cell."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Sizes(SizedCell):
-    """The three sizes, which stand before every setting that has a default."""
+    """The three sizes, as a class of their own: fields without a default must come first."""
 
     projection_size: int
     """P: how many numbers come back, and come out."""
@@ -82,7 +82,7 @@ class ProjectedLSTM(GatedCell, _Sizes):
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> ProjectedLSTMParams:
         """Draw the weights gate by gate, and the projection as a recurrent weight."""
-        w_xh, w_hh = self.weights(key, 4, dtype, feedback=self.projection_size)
+        w_xh, w_hh = self.gate_weights(key, 4, dtype, feedback=self.projection_size)
         shape = self.hidden_size, self.projection_size
         w_hr = drawn(self, "recurrent_init", jax.random.fold_in(key, 3), shape, dtype)
         return ProjectedLSTMParams(w_xh, w_hh, gate_biases(self, key, dtype), w_hr)
@@ -105,7 +105,7 @@ class ProjectedLSTM(GatedCell, _Sizes):
         return tuple(map(jnp.add, z, split(matmul(matmul(carry.m, params.w_hr), params.w_hh), 4)))
 
     def update(self, carry: ProjectedLSTMCarry, a: tuple[jax.Array, ...]) -> ProjectedLSTMCarry:
-        """The memory first, then what of it shows."""
+        """The memory cell, then what the output gate lets through of it."""
         i, f, g, o = a
         c = remember(carry.c, i, f, g)
         return ProjectedLSTMCarry(m=show(c, o), c=c)

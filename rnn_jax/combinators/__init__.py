@@ -1,1 +1,1 @@
-"""Layers made of layers, one way per file."""
+"""Layers made of other layers, one kind per file."""

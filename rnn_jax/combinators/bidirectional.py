@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 from rnn_jax.arguments.settings import instance, settle, traceable
 from rnn_jax.arguments.trees import form
 from rnn_jax.cell import Carry, Input, Layer, Method, Params
-from rnn_jax.combinators.fit import check_layer, describe, output
+from rnn_jax.combinators.fit import check_part, describe, output
 from rnn_jax.errors import ArgumentError, ShapeError
 from rnn_jax.recurrence.steps import Steps, flip
 
@@ -20,16 +20,16 @@ Merge = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class BidirectionalParams(NamedTuple):
-    """The params of both."""
+    """The params of both layers."""
 
     forward: Params
-    """Of the layer that runs from the first step to the last."""
+    """The params of the layer that runs from the first step to the last."""
     backward: Params
-    """Of the layer that runs from the last step to the first."""
+    """The params of the layer that runs from the last step to the first."""
 
 
 class BidirectionalCarry(NamedTuple):
-    """The carries of both."""
+    """The carries of both layers."""
 
     forward: Carry
     """After a run: the carry at the last step."""
@@ -51,7 +51,7 @@ def concatenate(forward: jax.Array, backward: jax.Array) -> jax.Array:
 class Bidirectional(Layer):
     """`y_t = merge(forward(x)_t, backward(reversed x)_t)`. Made by `bidirectional`.
 
-    What it emits depends on what is still to come, so that it has no single step.
+    Its output depends on later inputs, so it has no single step.
     """
 
     forward: Layer
@@ -59,7 +59,7 @@ class Bidirectional(Layer):
     backward: Layer
     """Runs from the last step to the first."""
     merge: Merge = concatenate
-    """How the two meet, at each step."""
+    """Combines the outputs of both at each step."""
 
     def __post_init__(self) -> None:
         """Refuse what is no layer, and no function."""
@@ -68,7 +68,7 @@ class Bidirectional(Layer):
 
     @property
     def input(self) -> Input:
-        """What both read."""
+        """The input that both layers read."""
         return self.forward.input
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> BidirectionalParams:
@@ -81,7 +81,7 @@ class Bidirectional(Layer):
     def initial_carry(
         self, params: BidirectionalParams, batch_shape: tuple[int, ...] = ()
     ) -> BidirectionalCarry:
-        """Those of both."""
+        """The initial carries of both layers."""
         return BidirectionalCarry(
             self.forward.initial_carry(params.forward, batch_shape),
             self.backward.initial_carry(params.backward, batch_shape),
@@ -95,7 +95,7 @@ class Bidirectional(Layer):
         steps: Steps,
         method: Method,
     ) -> tuple[BidirectionalCarry, jax.Array]:
-        """Each sequence from either end; outputs stay with their inputs."""
+        """Run both layers, one from each end; outputs stay with their inputs."""
         forward, ahead = self.forward.unroll(
             params.forward, xs, carry.forward, steps.member(0), method
         )
@@ -124,8 +124,8 @@ def bidirectional(forward: Layer, backward: Layer, merge: Merge = concatenate) -
     Raises `ArgumentError` where the two read different things, or `merge` cannot take what they
     emit.
     """
-    check_layer("bidirectional: forward", forward)
-    check_layer("bidirectional: backward", backward)
+    check_part("bidirectional: forward", forward)
+    check_part("bidirectional: backward", backward)
     if forward.input != backward.input:
         raise ArgumentError(
             f"bidirectional: forward, {forward!r}, reads {describe(forward.input)} a step, but "

@@ -14,8 +14,8 @@ from rnn_jax.noise import some_key
 from rnn_jax.recurrence.steps import Steps
 
 
-def check_layer(place: str, layer: Any, kind: type = Layer) -> None:
-    """Raise `ArgumentError` for what is not a layer, or not one of the `kind` asked for."""
+def check_part(place: str, layer: Any, kind: type = Layer) -> None:
+    """Raise where what a combinator is made of is no layer, or none of the `kind` it needs."""
     if not isinstance(layer, kind):
         raise ArgumentError(f"{place} is {short(layer)}, which is not a rnn_jax.{kind.__name__}.")
 

@@ -1,30 +1,30 @@
 """An initial carry that is learned."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from rnn_jax.cell import Carry, Cell, Layer, Method, Params
-from rnn_jax.combinators.fit import check_layer
+from rnn_jax.combinators.fit import check_part
 from rnn_jax.combinators.wrapper import WrappedCell, Wrapper
 from rnn_jax.recurrence.steps import Steps
 
 
 class LearnedCarryParams(NamedTuple):
-    """Those of the layer, and where it starts."""
+    """The params of the layer, and its initial carry."""
 
     layer: Params
-    """The layer's own."""
+    """The params of the layer."""
     carry: Carry
     """Its initial carry, without batch axes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LearnedCarryLayer(Wrapper):
-    """A layer that learns where to start. Made by `learned_carry`."""
+    """A layer whose initial carry is learned. Made by `learned_carry`."""
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LearnedCarryParams:
         """The layer's own params, and the initial carry that it would have had."""
@@ -42,13 +42,13 @@ class LearnedCarryLayer(Wrapper):
     def unroll(
         self, params: LearnedCarryParams, xs: Any, carry: Carry, steps: Steps, method: Method
     ) -> tuple[Carry, jax.Array]:
-        """As the layer inside."""
+        """Run the layer inside."""
         return self.layer.unroll(params.layer, xs, carry, steps, method)
 
 
 @dataclasses.dataclass(frozen=True)
 class LearnedCarry(LearnedCarryLayer, WrappedCell):
-    """A cell that learns where to start."""
+    """A cell whose initial carry is learned."""
 
     def project(self, params: LearnedCarryParams, xs: Any) -> Any:
         return self.layer.project(params.layer, xs)
@@ -60,12 +60,16 @@ class LearnedCarry(LearnedCarryLayer, WrappedCell):
         return self.layer.readout(params.layer, hs, xs)
 
 
+@overload
+def learned_carry(layer: Cell) -> LearnedCarry: ...
+@overload
+def learned_carry(layer: Layer) -> LearnedCarryLayer: ...
 def learned_carry(layer: Layer) -> LearnedCarryLayer:
     """The layer with its initial carry among its params.
 
     The gradient reaches it through every sequence that starts afresh, at the first step or at a
-    `reset`; with a carry handed over, it takes no part. It starts as the layer's own, zeros in
-    most cases. A cell remains a cell. Source: Forcada & Carrasco, Neural Computation 7, 1995.
+    `reset`; where a carry is handed over it is not used. At first it is that of the layer, zeros
+    in most cases. A cell remains a cell. Source: Forcada & Carrasco, Neural Computation 7, 1995.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.learned_carry(rnn.GRU(3, 4))
@@ -76,5 +80,5 @@ def learned_carry(layer: Layer) -> LearnedCarryLayer:
 
     Raises `ArgumentError` for what is not a layer.
     """
-    check_layer("learned_carry: the layer", layer)
+    check_part("learned_carry: the layer", layer)
     return (LearnedCarry if isinstance(layer, Cell) else LearnedCarryLayer)(layer)

@@ -10,7 +10,7 @@ from jax.tree_util import Partial
 from rnn_jax.arguments.settings import function, settle
 from rnn_jax.arguments.trees import difference
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.combinators.fit import check_layer
+from rnn_jax.combinators.fit import check_part
 from rnn_jax.combinators.wrapper import WrappedSplitCell
 from rnn_jax.errors import ArgumentError
 from rnn_jax.noise import some_key
@@ -83,7 +83,7 @@ def map_cotangent(cell: Cell, f: Callable[[Carry], Carry]) -> MapCotangent:
     Raises `ArgumentError` for what is not a cell, and for an `f` that does not return what it was
     given.
     """
-    check_layer("map_cotangent: the cell", cell, Cell)
+    check_part("map_cotangent: the cell", cell, Cell)
     function("map_cotangent: f", f)
     carry = jax.eval_shape(lambda key: cell.initial_carry(cell.init(key)), some_key())
     found = jax.eval_shape(f, carry)

@@ -1,12 +1,12 @@
 """A layer that adds to what it reads."""
 
 import dataclasses
-from typing import Any
+from typing import Any, overload
 
 import jax
 
 from rnn_jax.cell import Carry, Cell, Layer, Method, Params
-from rnn_jax.combinators.fit import check_layer, describe, fits, output
+from rnn_jax.combinators.fit import check_part, describe, fits, output
 from rnn_jax.combinators.wrapper import WrappedCell, Wrapper
 from rnn_jax.errors import ArgumentError
 from rnn_jax.recurrence.steps import Steps
@@ -19,7 +19,7 @@ class ResidualLayer(Wrapper):
     def unroll(
         self, params: Params, xs: jax.Array, carry: Carry, steps: Steps, method: Method
     ) -> tuple[Carry, jax.Array]:
-        """The layer inside, and what it read added."""
+        """Run the layer inside and add its input to its output."""
         carry, ys = self.layer.unroll(params, xs, carry, steps, method)
         return carry, xs + ys
 
@@ -32,6 +32,10 @@ class Residual(ResidualLayer, WrappedCell):
         return xs + self.layer.readout(params, hs, xs)
 
 
+@overload
+def residual(layer: Cell) -> Residual: ...
+@overload
+def residual(layer: Layer) -> ResidualLayer: ...
 def residual(layer: Layer) -> ResidualLayer:
     """The layer with its input added to what it emits: `y_t = x_t + layer(x)_t`.
 
@@ -46,7 +50,7 @@ def residual(layer: Layer) -> ResidualLayer:
 
     Raises `ArgumentError` where the layer does not emit what it reads.
     """
-    check_layer("residual: the layer", layer)
+    check_part("residual: the layer", layer)
     emitted = output(layer)
     if not fits(emitted, layer.input):
         raise ArgumentError(

@@ -1,8 +1,8 @@
-"""Layers one upon the other."""
+"""Layers stacked on one another."""
 
 import dataclasses
 import itertools
-from typing import Any, cast
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
@@ -10,21 +10,21 @@ from jax.typing import DTypeLike
 
 from rnn_jax.arguments.settings import instance, settle
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params
-from rnn_jax.combinators.fit import check_layer, describe, fits, output
+from rnn_jax.combinators.fit import check_part, describe, fits, output
 from rnn_jax.errors import ArgumentError
 from rnn_jax.recurrence.steps import Steps
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerStack(Layer):
-    """Layers one upon the other; each reads what the one below emits. Made by `stack`.
+    """Layers stacked on one another; each reads what the one below emits. Made by `stack`.
 
     Params and carry are tuples, one entry a layer. Unrolled layer by layer, so that each
     layer's `project` is one matmul over all steps.
     """
 
     layers: tuple[Any, ...]
-    """From the input up."""
+    """From the layer that reads the input to the last."""
 
     def __post_init__(self) -> None:
         """Refuse what is no tuple of layers."""
@@ -32,7 +32,7 @@ class LayerStack(Layer):
         if not self.layers:
             raise ArgumentError(f"{type(self).__name__}: layers must have at least one layer.")
         for index, layer in enumerate(self.layers):
-            check_layer(f"{type(self).__name__}: layers[{index}]", layer)
+            check_part(f"{type(self).__name__}: layers[{index}]", layer)
 
     @property
     def input(self) -> Input:
@@ -47,7 +47,7 @@ class LayerStack(Layer):
     def initial_carry(
         self, params: tuple[Params, ...], batch_shape: tuple[int, ...] = ()
     ) -> tuple[Carry, ...]:
-        """Each layer's own."""
+        """The initial carry of each layer."""
         return tuple(
             layer.initial_carry(p, batch_shape)
             for layer, p in zip(self.layers, params, strict=True)
@@ -61,7 +61,7 @@ class LayerStack(Layer):
         steps: Steps,
         method: Method,
     ) -> tuple[tuple[Carry, ...], jax.Array]:
-        """All steps of a layer before the next layer begins."""
+        """Run each layer over all steps before the next layer."""
         after = []
         for index, (layer, p, c) in enumerate(zip(self.layers, params, carry, strict=True)):
             c, xs = layer.unroll(p, xs, c, steps.member(index), method)
@@ -74,13 +74,13 @@ class Stack(LayerStack, Cell):
     """A stack of cells, which is a cell: it can also step, through all layers at once."""
 
     def project(self, params: tuple[Params, ...], xs: Any) -> tuple[Any, Any]:
-        """The lowest layer's z, and the inputs that its `readout` may ask for."""
+        """The inputs, which `readout` may need, and what the lowest layer makes of them."""
         return xs, self.layers[0].project(params[0], xs)
 
     def step(
         self, params: tuple[Params, ...], carry: tuple[Carry, ...], z: tuple[Any, Any]
     ) -> tuple[tuple[Carry, ...], jax.Array]:
-        """One step of every layer; the upper layers' `project` cannot be hoisted here."""
+        """One step of every layer; upper layers project inside, for they read the layer below."""
         x, z = z
         after = []
         for index, (layer, p, c) in enumerate(zip(self.layers, params, carry, strict=True)):
@@ -91,8 +91,12 @@ class Stack(LayerStack, Cell):
         return tuple(after), x
 
 
-def stack(*layers: Layer) -> Stack:
-    """A stack of cells, from the input up, is a cell.
+@overload
+def stack(*layers: Cell) -> Stack: ...
+@overload
+def stack(*layers: Layer) -> LayerStack: ...
+def stack(*layers: Layer) -> LayerStack:
+    """Layers stacked on one another, from the input up; a stack of cells is a cell.
 
     With a layer among them that has no single step, such as a `bidirectional` one, the stack has
     none either: it is a `LayerStack`.
@@ -110,7 +114,7 @@ def stack(*layers: Layer) -> Stack:
     if not layers:
         raise ArgumentError("stack() needs at least one layer.")
     for index, layer in enumerate(layers):
-        check_layer(f"stack: layer {index}", layer)
+        check_part(f"stack: layer {index}", layer)
     for index, (below, layer) in enumerate(itertools.pairwise(layers), start=1):
         emitted = output(below)
         if not fits(emitted, layer.input):
@@ -119,4 +123,4 @@ def stack(*layers: Layer) -> Stack:
                 f"{index - 1}, {below!r}, emits {describe(emitted)}."
             )
     kind = Stack if all(isinstance(layer, Cell) for layer in layers) else LayerStack
-    return cast(Stack, kind(layers))
+    return kind(layers)

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 
 from rnn_jax.arithmetic import affine
 from rnn_jax.cell import Carry, Cell, Method, Params
-from rnn_jax.combinators.fit import check_layer, describe, output
+from rnn_jax.combinators.fit import check_part, describe, output
 from rnn_jax.combinators.stack import Stack, stack
 from rnn_jax.combinators.wrapper import WrappedCell
 from rnn_jax.errors import ArgumentError
@@ -18,7 +18,7 @@ from rnn_jax.recurrence.steps import Steps
 
 
 class TiedParams(NamedTuple):
-    """Those of the embedding and of the body, and a bias a token."""
+    """The params of embedding and body, and a bias for each token."""
 
     layer: tuple[EmbeddingParams, Params]
     """`(embedding, body)`; the table of the embedding is that of the output too."""
@@ -28,13 +28,13 @@ class TiedParams(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Tied(WrappedCell):
-    """An embedding, a body, and the embedding once more. Made by `tied`."""
+    """An embedding, a body, and the embedding again as the output layer. Made by `tied`."""
 
     inside = Stack
 
     @property
     def vocabulary_size(self) -> int:
-        """How many logits come out."""
+        """The number of logits."""
         return self.layer.layers[0].vocabulary_size
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> TiedParams:
@@ -42,7 +42,7 @@ class Tied(WrappedCell):
         return TiedParams(self.layer.init(key, dtype), jnp.zeros(self.vocabulary_size, dtype))
 
     def initial_carry(self, params: TiedParams, batch_shape: tuple[int, ...] = ()) -> Carry:
-        """That of the body, beside the nothing of the embedding."""
+        """The initial carry of the body; that of the embedding is empty."""
         return self.layer.initial_carry(params.layer, batch_shape)
 
     def project(self, params: TiedParams, xs: Any) -> Any:
@@ -57,7 +57,7 @@ class Tied(WrappedCell):
     def unroll(
         self, params: TiedParams, xs: Any, carry: Carry, steps: Steps, method: Method
     ) -> tuple[Carry, jax.Array]:
-        """The body as it goes through time, then the logits of all steps in one matmul."""
+        """Run the body over all steps, then compute all logits in one matmul."""
         carry, hs = self.layer.unroll(params.layer, xs, carry, steps, method)
         return carry, steps.blank(logits(params, hs))
 
@@ -88,8 +88,8 @@ def tied(embedding: Embedding, body: Cell) -> Tied:
     Raises `ArgumentError` for what is not an embedding, for a body that is not a cell, and where
     the body does not read, or emit, a vector as long as those of the embedding.
     """
-    check_layer("tied: the embedding", embedding, Embedding)
-    check_layer("tied: the body", body, Cell)
+    check_part("tied: the embedding", embedding, Embedding)
+    check_part("tied: the body", body, Cell)
     layer = stack(embedding, body)
     emitted = output(body)
     if emitted.shape != (embedding.features,):

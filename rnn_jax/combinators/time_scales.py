@@ -10,17 +10,17 @@ from jax.typing import DTypeLike
 from rnn_jax.arguments.settings import number
 from rnn_jax.arithmetic import at_least_float32, gate, pointwise
 from rnn_jax.cell import Carry, Params, SplitCell
-from rnn_jax.combinators.fit import check_layer
+from rnn_jax.combinators.fit import check_part
 from rnn_jax.combinators.wrapper import WrappedSplitCell
 from rnn_jax.errors import ArgumentError
 from rnn_jax.recurrence.steps import Steps
 
 
 class TimeScalesParams(NamedTuple):
-    """Those of the cell, and a number for each unit of its carry."""
+    """The params of the cell, and a number for each unit of its carry."""
 
     layer: Params
-    """The cell's own."""
+    """The params of the cell."""
     keep: Carry
     """Without batch axes; a unit keeps `sigmoid(keep)` of its state at a step."""
 
@@ -35,9 +35,9 @@ class TimeScales(WrappedSplitCell):
     """A cell of leaky integrators that learn their time scales. Made by `time_scales`."""
 
     shortest: float
-    """In steps, at first."""
+    """The shortest time scale before training, in steps."""
     longest: float
-    """In steps, at first."""
+    """The longest time scale before training, in steps."""
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> TimeScalesParams:
         """The params of the cell, and time scales spread evenly by their logarithm."""
@@ -52,11 +52,11 @@ class TimeScales(WrappedSplitCell):
         return TimeScalesParams(params, jax.tree.map(spread, self.layer.initial_carry(params)))
 
     def initial_carry(self, params: TimeScalesParams, batch_shape: tuple[int, ...] = ()) -> Carry:
-        """That of the cell."""
+        """The initial carry of the cell."""
         return self.layer.initial_carry(params.layer, batch_shape)
 
     def draw(self, params: TimeScalesParams, xs: Any, steps: Steps) -> tuple[Params, Any]:
-        """The noise of the cell."""
+        """Draw the noise of the cell."""
         layer, xs = self.layer.draw(params.layer, xs, steps)
         return params._replace(layer=layer), xs
 
@@ -64,7 +64,7 @@ class TimeScales(WrappedSplitCell):
         return self.layer.project(params.layer, xs)
 
     def recur(self, params: TimeScalesParams, carry: Carry, z: Any) -> _Preactivations:
-        """Those of the cell, and beside them the gate of what each unit keeps."""
+        """The preactivations of the cell, and those of the gates that keep the old carry."""
         keep = jax.tree.map(lambda c, k: jnp.broadcast_to(k, c.shape), carry, params.keep)
         return _Preactivations(self.layer.recur(params.layer, carry, z), keep)
 
@@ -90,8 +90,8 @@ def time_scales(cell: SplitCell, shortest: float, longest: float) -> TimeScales:
 
     `c_t = k c_{t-1} + (1 - k) update(c_{t-1}, a_t)` with `k = sigmoid(params.keep)`, one number a
     unit. A unit with `k = exp(-1/s)` forgets over s steps; at first the scales s are spread from
-    `shortest` to `longest`, evenly by their logarithm, so that some units see the last step and
-    some the gist of many. Carry: the cell's own. Params: those of the cell, and one number for
+    `shortest` to `longest`, evenly by their logarithm, so that some units follow the last step
+    and some a mean over many. Carry: the cell's own. Params: those of the cell, and one number for
     each of its carry. `leaky` is the same with rates that are given. Sources: Mozer, Induction of
     multiscale temporal structure, NeurIPS 1992; Mikolov et al., Learning longer memory in
     recurrent neural networks, 2014, arXiv:1412.7753.
@@ -107,7 +107,7 @@ def time_scales(cell: SplitCell, shortest: float, longest: float) -> TimeScales:
     Raises `ArgumentError` for a cell whose step does not split into `recur` and `update`, and
     where `0 < shortest <= longest` does not hold.
     """
-    check_layer("time_scales: the cell", cell, SplitCell)
+    check_part("time_scales: the cell", cell, SplitCell)
     least, most = number(shortest), number(longest)
     if least is None or most is None or not 0 < least <= most:
         raise ArgumentError(

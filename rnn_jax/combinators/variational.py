@@ -7,19 +7,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.arguments.settings import rate, settle
+from rnn_jax.arguments.settings import one_rate, settle
 from rnn_jax.cell import Carry, Layer, Params, SplitCell
-from rnn_jax.combinators.fit import check_layer
+from rnn_jax.combinators.fit import check_part
 from rnn_jax.combinators.wrapper import WrappedSplitCell
 from rnn_jax.devices.sharding import split_like
 from rnn_jax.errors import ArgumentError
-from rnn_jax.noise import Noisy, drop, missing_key, needs_key, survivors
+from rnn_jax.noise import Noisy, drop, missing_key, required_key, survivors
 from rnn_jax.recurrence.steps import Steps
 
 
 @dataclasses.dataclass(frozen=True)
 class Variational(WrappedSplitCell):
-    """A cell whose weights see the same part of the input and of the state at all steps.
+    """A cell whose weights read the same units of the input and of the state at all steps.
 
     Made by `variational`.
     """
@@ -32,7 +32,7 @@ class Variational(WrappedSplitCell):
     def __post_init__(self) -> None:
         """Refuse what is no cell that splits, and no rate."""
         super().__post_init__()
-        settle(self, inputs=rate, state=rate)
+        settle(self, inputs=one_rate, state=one_rate)
 
     def deterministic(self) -> Layer:
         """The cell inside."""
@@ -40,7 +40,7 @@ class Variational(WrappedSplitCell):
 
     def draw(self, params: Params, xs: Any, steps: Steps) -> tuple[Noisy, Any]:
         """Two masks a sequence: one is applied here, to all inputs, the other in `recur`."""
-        key, inner = jax.random.split(needs_key(self, steps.key))
+        key, inner = jax.random.split(required_key(self, steps.key))
         batch_shape = xs.shape[1 : xs.ndim - len(self.input.shape)]
         leaves, structure = jax.tree.flatten(self.initial_carry(params, batch_shape))
         masks = [
@@ -60,7 +60,7 @@ class Variational(WrappedSplitCell):
         return self.layer.project(params.value, xs)
 
     def recur(self, params: Noisy, carry: Carry, z: Any) -> Any:
-        """The state as the weights see it; what `update` keeps of it stays whole."""
+        """The preactivations, from the state with its mask; `update` reads the state without."""
         seen = jax.tree.map(lambda mask, c: drop(mask, c, self.state), params.noise, carry)
         return self.layer.recur(params.value, seen, z)
 
@@ -90,8 +90,8 @@ def variational(cell: SplitCell, inputs: float, state: float) -> Variational:
     Raises `ArgumentError` for a cell whose step does not split into `recur` and `update`, for a
     rate outside [0, 1), for dropped inputs where they are integers, and where a key is missing.
     """
-    check_layer("variational: the cell", cell, SplitCell)
-    inputs, state = rate("inputs", inputs), rate("state", state)
+    check_part("variational: the cell", cell, SplitCell)
+    inputs, state = one_rate("inputs", inputs), one_rate("state", state)
     if inputs and cell.input.kind is jnp.integer:
         raise ArgumentError(f"variational: {cell!r} reads integers, which cannot be dropped.")
     return Variational(cell, inputs, state)

@@ -1,4 +1,4 @@
-"""A carry in more digits than the weights have."""
+"""A carry of higher precision than the weights."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import jax
 
 from rnn_jax.arithmetic import at_least_float32
 from rnn_jax.cell import Carry, Params, SplitCell
-from rnn_jax.combinators.fit import check_layer
+from rnn_jax.combinators.fit import check_part
 from rnn_jax.combinators.wrapper import WrappedSplitCell
 
 
@@ -17,7 +17,7 @@ class WideCarry(WrappedSplitCell):
     """A cell whose carry is float32 beside narrower weights. Made by `wide_carry`."""
 
     def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = ()) -> Carry:
-        """That of the cell, in float32 at least."""
+        """The initial carry of the cell, in float32 or wider."""
         carry = self.layer.initial_carry(params, batch_shape)
         return jax.tree.map(lambda c: c.astype(at_least_float32(c.dtype)), carry)
 
@@ -49,5 +49,5 @@ def wide_carry(cell: SplitCell) -> WideCarry:
 
     Raises `ArgumentError` for a cell whose step does not split into `recur` and `update`.
     """
-    check_layer("wide_carry: the cell", cell, SplitCell)
+    check_part("wide_carry: the cell", cell, SplitCell)
     return WideCarry(cell)

@@ -1,4 +1,4 @@
-"""Layers that are another one but for what a subclass says."""
+"""Layers around another layer: each method is the inner one's unless a subclass overrides it."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -14,10 +14,10 @@ from rnn_jax.recurrence.steps import Steps
 
 @dataclasses.dataclass(frozen=True)
 class Wrapper(Layer):
-    """Does in all things as the layer inside."""
+    """A layer that calls the layer inside for everything; subclasses override what differs."""
 
     inside: ClassVar[type] = Layer
-    """What may be inside."""
+    """The class that the layer inside must have."""
     layer: Any
     """The layer inside."""
 
@@ -41,13 +41,13 @@ class Wrapper(Layer):
     def unroll(
         self, params: Params, xs: Any, carry: Carry, steps: Steps, method: Method
     ) -> tuple[Carry, jax.Array]:
-        """As the layer inside."""
+        """Run the layer inside."""
         return self.layer.unroll(params, xs, carry, steps, method)
 
 
 @dataclasses.dataclass(frozen=True)
 class WrappedCell(Wrapper, Cell):
-    """Does in all things as the cell inside, and leaves the way through time to it."""
+    """The same around a cell. Its loop over time is that of the cell inside."""
 
     inside: ClassVar[type] = Cell
 
@@ -63,7 +63,7 @@ class WrappedCell(Wrapper, Cell):
 
 @dataclasses.dataclass(frozen=True)
 class WrappedSplitCell(Wrapper, SplitCell):
-    """A cell of its own, whose functions are those of the split cell inside."""
+    """The same around a split cell, but with a loop over time of its own."""
 
     inside: ClassVar[type] = SplitCell
 

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import jax
 from jax.tree_util import Partial
 
-from rnn_jax.arguments.settings import rate as is_rate
+from rnn_jax.arguments.settings import one_rate
 from rnn_jax.cell import Carry, Params, SplitCell
-from rnn_jax.combinators.fit import check_layer
+from rnn_jax.combinators.fit import check_part
 from rnn_jax.combinators.wrapper import WrappedSplitCell
 from rnn_jax.devices.sharding import split_like
 from rnn_jax.errors import ArgumentError
-from rnn_jax.noise import Noisy, missing_key, needs_key, some_key, survivors_by_step
+from rnn_jax.noise import Noisy, missing_key, required_key, some_key, survivors_by_step
 from rnn_jax.recurrence.steps import Steps, select
 
 Rate = Any
@@ -25,7 +25,7 @@ class Leaky(WrappedSplitCell):
     """A cell of leaky integrators. Made by `leaky`."""
 
     rate: Rate
-    """What part of the old carry stays."""
+    """The share of the old carry that stays."""
 
     def update(self, carry: Carry, a: Any) -> Carry:
         """A weighted mean of the old carry and the new."""
@@ -35,7 +35,7 @@ class Leaky(WrappedSplitCell):
 
 
 def _mix(rate: float, old: jax.Array, new: jax.Array) -> jax.Array:
-    """By the smaller share: in a narrow dtype the other may be 1."""
+    """Mix by the smaller of the two shares, for in a narrow dtype the larger may round to 1."""
     return old + (1 - rate) * (new - old) if rate > 0.5 else new + rate * (old - new)
 
 
@@ -62,7 +62,7 @@ class Zoneout(WrappedSplitCell):
         carry = jax.eval_shape(lambda: self.initial_carry(params, batch_shape))
         leaves, structure = jax.tree.flatten(carry)
         rates = jax.tree.leaves(_spread(self.rate, carry))
-        key, inner = jax.random.split(needs_key(self, steps.key))
+        key, inner = jax.random.split(required_key(self, steps.key))
         masks = [
             survivors_by_step(
                 self,
@@ -86,7 +86,7 @@ class Zoneout(WrappedSplitCell):
         return _Preactivations(self.layer.recur(params, carry, z.value), keep)
 
     def update(self, carry: Carry, a: _Preactivations) -> Carry:
-        """Chosen unit by unit."""
+        """The old value or the new one, for each unit."""
         return _keep(_chosen(a.keep), carry, self.layer.update(carry, a.a))
 
     def linearize(
@@ -133,7 +133,7 @@ def zoneout(cell: SplitCell, rate: Rate) -> Zoneout:
     Raises `ArgumentError` for a cell whose step does not split into `recur` and `update`, for a
     rate outside [0, 1) or of another form than the carry, and where a key is missing.
     """
-    return Zoneout(cell, _checked("zoneout", cell, rate))
+    return Zoneout(cell, _check_rate("zoneout", cell, rate))
 
 
 def leaky(cell: SplitCell, rate: Rate) -> Leaky:
@@ -150,11 +150,11 @@ def leaky(cell: SplitCell, rate: Rate) -> Leaky:
 
     Raises `ArgumentError` as `zoneout`.
     """
-    return Leaky(cell, _checked("leaky", cell, rate))
+    return Leaky(cell, _check_rate("leaky", cell, rate))
 
 
-def _checked(caller: str, cell: Any, rate: Rate) -> Rate:
-    check_layer(f"{caller}: the cell", cell, SplitCell)
+def _check_rate(caller: str, cell: Any, rate: Rate) -> Rate:
+    check_part(f"{caller}: the cell", cell, SplitCell)
     carry = jax.eval_shape(lambda key: cell.initial_carry(cell.init(key)), some_key())
     try:
         _spread(rate, carry)
@@ -163,9 +163,9 @@ def _checked(caller: str, cell: Any, rate: Rate) -> Rate:
             f"{caller}: rate must be a number or of the form of the carry, "
             f"{type(carry).__name__}({', '.join(getattr(carry, '_fields', ()))}), got {rate!r}."
         ) from None
-    return jax.tree.map(lambda one: is_rate(f"{caller}: rate", one), rate)
+    return jax.tree.map(lambda one: one_rate(f"{caller}: rate", one), rate)
 
 
 def _spread(rate: Rate, carry: Carry) -> Carry:
-    """A carry of rates."""
+    """One rate, or a carry of rates, as a carry of rates."""
     return jax.tree.broadcast(rate, carry)

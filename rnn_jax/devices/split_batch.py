@@ -1,4 +1,4 @@
-"""The batch split over devices, each of which runs its part of it."""
+"""A batch split over devices, each of which runs its own part."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -61,7 +61,7 @@ def _generate(
         state: tuple[rnn.Carry, jax.Array], key: jax.Array
     ) -> tuple[tuple[rnn.Carry, jax.Array], jax.Array]:
         carry, token = state
-        carry, logits = rnn.step(model, params, carry, token)
+        carry, logits = rnn.step(model, params, token, carry)
         token = choose(logits, key)
         return (carry, token), token
 

@@ -1,1 +1,1 @@
-"""Layers without memory, one per file: no loop runs, all steps are worked out at once."""
+"""Layers without memory, one per file: all steps are computed at once, without a loop."""

@@ -40,7 +40,7 @@ class Dense(Memoryless):
     input_size: int
     """D."""
     features: int
-    """How many numbers come out."""
+    """How many numbers it emits at a step."""
     weight_init: Initializer = dataclasses.field(default=glorot, repr=False)
     """Draws `w`."""
     bias_init: Initializer = dataclasses.field(default=zeros, repr=False)

@@ -1,4 +1,4 @@
-"""Dropout between layers: of each step anew, or of the same units at all steps."""
+"""Dropout between layers: of units drawn at each step, or of the same units at all steps."""
 
 import dataclasses
 from typing import Any
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments.settings import positive, rate, settle
+from rnn_jax.arguments.settings import one_rate, positive, settle
 from rnn_jax.cell import Input
 from rnn_jax.devices.sharding import split_like
 from rnn_jax.layers.memoryless import Memoryless
@@ -15,7 +15,7 @@ from rnn_jax.noise import (
     Noisy,
     drop,
     missing_key,
-    needs_key,
+    required_key,
     survivors,
     survivors_by_step,
 )
@@ -47,13 +47,13 @@ class Dropout(Memoryless):
     """
 
     features: int
-    """How many numbers come in, and out."""
+    """How many numbers it reads and emits at a step."""
     rate: float
     """The probability that a number is dropped."""
 
     def __post_init__(self) -> None:
         """Refuse what is no size and no rate."""
-        settle(self, features=positive, rate=rate)
+        settle(self, features=positive, rate=one_rate)
 
     @property
     def input(self) -> Input:
@@ -81,7 +81,7 @@ class Dropout(Memoryless):
         return survivors_by_step(self, steps, self.rate, xs.shape)
 
     def project(self, params: tuple[()], xs: Any) -> jax.Array:
-        """Drop."""
+        """Zero what was drawn to be dropped."""
         if not self.rate:
             return xs
         if not isinstance(xs, Noisy):
@@ -108,4 +108,4 @@ class VariationalDropout(Dropout):
 
     def mask(self, xs: jax.Array, steps: Steps) -> jax.Array:
         """`(1, *batch, features)` of bool."""
-        return survivors(needs_key(self, steps.key), self.rate, xs.shape[1:])[None]
+        return survivors(required_key(self, steps.key), self.rate, xs.shape[1:])[None]

@@ -28,9 +28,9 @@ class Embedding(Memoryless):
 
     Shapes: x `(*batch)` of an integer dtype, y `(*batch, features)`. Parameters:
     `vocabulary_size * features`. A token outside `[0, vocabulary_size)` gives NaN, for under jit
-    nothing can be raised and the nearest row would be a silent lie. Source: Bengio et al., A
-    neural probabilistic language model, JMLR 3, 2003; the scale: Vaswani et al., Attention is all
-    you need, NeurIPS 2017, section 3.4.
+    nothing can be raised, and the nearest row would be a wrong result that nobody sees. Source:
+    Bengio et al., A neural probabilistic language model, JMLR 3, 2003; the scale: Vaswani et al.,
+    Attention is all you need, NeurIPS 2017, section 3.4.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> layer = rnn.Embedding(vocabulary_size=10, features=4)
@@ -48,7 +48,7 @@ class Embedding(Memoryless):
     weight_init: Initializer = dataclasses.field(default=Normal(1.0), repr=False)
     """Draws `w`."""
     scale: float = 1.0
-    """Of what is read: large where the table is the output's too (`tied`), and so starts small."""
+    """Factor of the vectors: above 1 where the table, drawn small, is the output's too (`tied`)."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that make no table, and a scale that is no number."""
@@ -66,8 +66,8 @@ class Embedding(Memoryless):
         return EmbeddingParams(drawn(self, "weight_init", key, shape, dtype))
 
     def project(self, params: EmbeddingParams, xs: jax.Array) -> jax.Array:
-        """Look up."""
-        # JAX looks rows up by 32 bits of a number, however many it has.
+        """Look up the row of each token."""
+        # JAX looks rows up by the last 32 bits of a number.
         rows = params.w.at[integers.count(xs, self.vocabulary_size - 1)]
         return self.scale * rows.get(
             mode="fill",

@@ -10,21 +10,21 @@ from rnn_jax.recurrence.steps import Steps
 
 
 class Memoryless(Cell):
-    """A cell with nothing to remember: no loop runs, `project` does all steps at once."""
+    """A cell without a memory: `project` computes all steps at once, without a loop."""
 
     @abc.abstractmethod
     def project(self, params: Params, xs: Any) -> jax.Array:
-        """The layer itself, for any leading axes."""
+        """What the layer computes, for any leading axes."""
 
     @final
     def initial_carry(self, params: Params, batch_shape: tuple[int, ...] = ()) -> tuple[()]:
-        """Nothing."""
+        """The empty carry."""
         del params, batch_shape
         return ()
 
     @final
     def step(self, params: Params, carry: tuple[()], z: jax.Array) -> tuple[tuple[()], jax.Array]:
-        """Nothing happens in time."""
+        """Hand on what `project` made."""
         del params
         return carry, z
 

@@ -8,8 +8,7 @@ from typing import Any
 import jax
 from jax.export import is_symbolic_dim
 
-from rnn_jax.arguments.settings import integer, settle
-from rnn_jax.arguments.settings import method as is_method
+from rnn_jax.arguments.settings import integer, one_method, settle
 from rnn_jax.errors import ArgumentError
 from rnn_jax.methods.blocks import length, scan_blocks
 from rnn_jax.recurrence.recurrence import Carry, Method, Params, Recurrence
@@ -53,7 +52,7 @@ class Checkpointed:
 
     def __post_init__(self) -> None:
         """Refuse what is no method, and no way to cut time."""
-        settle(self, method=is_method, every=_every)
+        settle(self, method=one_method, every=_every)
 
     def __call__(
         self, cell: Recurrence, params: Params, xs: Any, carry: Carry

@@ -1,1 +1,1 @@
-"""The process around the library: its memory, its signals, what it sends to others."""
+"""What concerns the process: its memory, its signals, and pickling."""

@@ -1,4 +1,4 @@
-"""What the C library does with memory that a compiled program has given back."""
+"""How the C library treats memory that a compiled program has freed."""
 
 import ctypes
 

@@ -1,4 +1,4 @@
-"""Ctrl-C at the two ends of a program, where an exception in the middle of things does harm.
+"""Ctrl-C while a program starts and while it ends, where an exception does harm.
 
 While it begins, Python shows the import that was interrupted, or crashes if that was in the middle
 of native code. When it ends, Python tears down what threads of XLA are still working with.

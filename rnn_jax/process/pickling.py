@@ -1,4 +1,4 @@
-"""Values that travel to another process: functions by the name under which they are found there.
+"""Pickling of values: functions are stored by the name under which another process finds them.
 
 JAX's own functions, such as `jax.nn.relu` and `jnp.tanh`, are objects that pickle cannot take.
 """

@@ -1,1 +1,1 @@
-"""Trained layers at work: streams, and programs for where there is no rnn_jax."""
+"""Running trained layers: over streams, and as programs that need no rnn_jax."""

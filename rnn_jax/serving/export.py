@@ -1,4 +1,4 @@
-"""A trained cell as programs for where there is no rnn_jax."""
+"""A trained cell as programs that run without rnn_jax."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +25,7 @@ class ExportedCell(NamedTuple):
     start: jax.export.Exported
     """`start.call() -> carry`: the initial carry; `start.call(x)` where a batch axis is open."""
     run: jax.export.Exported
-    """`run.call(carry, x) -> (carry, y)`: a step, or a block of steps, with its lengths."""
+    """`run.call(x, carry) -> (carry, y)`: a step, or a block of steps, with its lengths."""
 
 
 def export(
@@ -40,7 +40,7 @@ def export(
     """A trained cell as programs that run wherever JAX does, without rnn_jax or the model's code.
 
     The params are inside. The carry is made of dictionaries and tuples, so that a process that
-    has never heard of its NamedTuples can hold it.
+    does not have its NamedTuples can hold it.
 
     A size that is given as a name is left open: one program runs for every batch, or for a block
     of every length, from 1 on. It is compiled where it runs, once for each size that it meets.
@@ -53,7 +53,7 @@ def export(
       block: How many steps `run` takes at once, on a leading axis, as a size or a name; None for
         a single step, without one.
       lengths: Whether `run` takes the lengths of padded sequences, int32 of the batch's shape,
-        as a third argument: `run.call(carry, xs, lengths)`, for what `unroll` says of them.
+        as a third argument: `run.call(xs, carry, lengths)`, for what `unroll` says of them.
       platforms: What to compile for, such as `("cpu", "cuda")`; where this runs if None.
 
     `serialize` needs the package flatbuffers (the extra `export`).
@@ -69,14 +69,14 @@ def export(
     >>> params = cell.init(jax.random.key(0))
     >>> start, run = rnn.export(cell, params)
     >>> data = run.serialize()  # bytes for a file; to load them needs JAX alone:
-    >>> carry, y = jax.export.deserialize(data).call(start.call(), jnp.ones(3))
+    >>> carry, y = jax.export.deserialize(data).call(jnp.ones(3), start.call())
     >>> sorted(carry), y.shape
     (['c', 'h'], (4,))
 
     >>> start, run = rnn.export(cell, params, ("b",), block="t", lengths=True)
     >>> for t, b in (7, 2), (50, 8):
     ...     xs = jnp.ones((t, b, 3))
-    ...     carry, ys = run.call(start.call(xs), xs, jnp.full(b, t, jnp.int32))
+    ...     carry, ys = run.call(xs, start.call(xs), jnp.full(b, t, jnp.int32))
     ...     ys.shape
     (7, 2, 4)
     (50, 8, 4)
@@ -98,16 +98,16 @@ def export(
         del sizes  # read by `jax.export`, which then knows what batch_shape stands for
         return _plain(cell.initial_carry(params, batch_shape))
 
-    def run(carry: Any, x: Any, lengths: Any = None) -> tuple[Any, jax.Array]:
+    def run(x: Any, carry: Any, lengths: Any = None) -> tuple[Any, jax.Array]:
         carry = jax.tree.unflatten(structure, _leaves(shapes, carry))
         if lead:
             carry, y = unroll(cell, params, x, carry, lengths=lengths)
         else:
-            carry, y = step(cell, params, carry, x)  # type: ignore[arg-type]
+            carry, y = step(cell, params, x, carry)  # type: ignore[arg-type]
         return _plain(carry), y
 
     return ExportedCell(
-        _program(start, platforms, *sizes), _program(run, platforms, _plain(shapes), x, *marks)
+        _program(start, platforms, *sizes), _program(run, platforms, x, _plain(shapes), *marks)
     )
 
 
@@ -119,7 +119,7 @@ def _program(
 
 
 class _Program(jax.export.Exported):
-    """A program that says where flatbuffers comes from."""
+    """A program whose `serialize` names the extra that installs flatbuffers."""
 
     def serialize(self, vjp_order: int = 0) -> bytearray:
         """The program as bytes, with derivatives up to `vjp_order`."""
@@ -132,7 +132,7 @@ class _Program(jax.export.Exported):
 
 
 def _check(cell: Layer, params: Params) -> Any:
-    """The dtype of params that can go inside a program."""
+    """The dtype of the params; raises where they cannot go inside a program."""
     check_layer("export", cell)
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         if isinstance(leaf, jax.core.Tracer):

@@ -1,4 +1,4 @@
-"""NamedTuples that a program of `jax.export` may take and return, under their public names."""
+"""NamedTuples for `jax.export`, which stores them under their public names."""
 
 import contextlib
 from types import ModuleType

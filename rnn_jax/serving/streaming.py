@@ -1,4 +1,4 @@
-"""Streams without end."""
+"""Streams of steps, which need not end."""
 
 import functools
 import itertools
@@ -78,14 +78,14 @@ def _blocks(
 
 
 def _own(x: Any) -> Any:
-    """A copy of memory that others may write to: JAX does not always make one before it reads."""
+    """A copy of an array of NumPy, for JAX may read it only after the caller has overwritten it."""
     if hasattr(x, "__array__") and not isinstance(x, jax.Array):
         return np.array(x, subok=True)
     return x
 
 
 def _check_kept(steps: list[Any]) -> None:
-    """Raise where an array of JAX is gone, for those are not copied."""
+    """Raise where an array of JAX was deleted, for those are not copied."""
     for index, x in enumerate(steps):
         if isinstance(x, jax.Array) and x.is_deleted():
             raise ArgumentError(

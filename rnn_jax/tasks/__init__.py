@@ -1,4 +1,4 @@
-"""Tasks that need a memory: endless random data, each with the loss of those who have none."""
+"""Tasks that need a memory: random data, each with the loss of the best answer without one."""
 
 from rnn_jax.tasks.adding import Adding, adding
 from rnn_jax.tasks.copy_memory import CopyMemory, copy_memory

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.tasks.settings import settings
+from rnn_jax.tasks.settings import check_settings
 
 SYMBOLS, COPIED = 8, 10
 BLANK, GO = SYMBOLS, SYMBOLS + 1
@@ -28,7 +28,7 @@ class CopyMemory(NamedTuple):
 
 
 def copy_memory(
-    key: jax.Array, length: int, batch: int, *, dtype: DTypeLike = jnp.float32
+    key: jax.Array, length: int, batch_size: int, *, dtype: DTypeLike = jnp.float32
 ) -> CopyMemory:
     """The copy-memory problem: ten symbols, silence, and the same ten again.
 
@@ -38,22 +38,22 @@ def copy_memory(
     right about the blanks and guesses the symbols, at a cross-entropy of
     `10 log 8 / (length + 20)` on the mean over the steps.
 
-    Shapes: xs `(length + 20, batch, 10)`, targets `(length + 20, batch)`. length and batch are
-    static under `jit`. Sources: Hochreiter & Schmidhuber, Long short-term memory, Neural
+    Shapes: xs `(T, B, 10)`, targets `(T, B)`, B = batch_size; length and batch_size are static
+    under `jit`. Sources: Hochreiter & Schmidhuber, Long short-term memory, Neural
     Computation 9, 1997 (the idea); in this form, Arjovsky, Shah & Bengio, Unitary evolution
     recurrent neural networks, ICML 2016, section 5.1.
 
-    Raises `ArgumentError` for a length or a batch that is not a positive integer,
+    Raises `ArgumentError` for a length or a batch_size that is not a positive integer,
     and `StructureError` for what is not one key.
 
     >>> import jax, rnn_jax as rnn
-    >>> task = rnn.tasks.copy_memory(jax.random.key(0), length=100, batch=4)
+    >>> task = rnn.tasks.copy_memory(jax.random.key(0), length=100, batch_size=4)
     >>> task.xs.shape, task.targets.shape, round(task.chance, 4)
     ((120, 4, 10), (120, 4), 0.1733)
     """
-    key, length, batch, dtype = settings("copy_memory", key, length, batch, dtype)
-    symbols = jax.random.randint(key, (COPIED, batch), 0, SYMBOLS, jnp.int32)
-    silence = jnp.full((length + COPIED, batch), BLANK, jnp.int32)
+    key, length, batch_size, dtype = check_settings("copy_memory", key, length, batch_size, dtype)
+    symbols = jax.random.randint(key, (COPIED, batch_size), 0, SYMBOLS, jnp.int32)
+    silence = jnp.full((length + COPIED, batch_size), BLANK, jnp.int32)
     shown = jnp.concatenate([symbols, silence.at[length - 1].set(GO)])
     return CopyMemory(
         jax.nn.one_hot(shown, SYMBOLS + 2, dtype=dtype), jnp.concatenate([silence, symbols])

@@ -20,12 +20,12 @@ Loss = Callable[[jax.Array, Any], jax.Array]
 
 
 class TrainState(NamedTuple):
-    """All that training carries from window to window."""
+    """What training keeps from window to window."""
 
     params: Params
-    """Of the layer."""
+    """The params of the layer."""
     opt_state: optax.OptState
-    """Of the optimiser."""
+    """The state of the optimiser."""
     carry: Carry
     """The carry before the next window; the first window of a stream starts afresh."""
     position: jax.Array
@@ -33,7 +33,7 @@ class TrainState(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """What one update tells."""
+    """What an update returns beside the state."""
 
     loss: jax.Array
     """Mean over the steps that the window counts: those that are new and happen."""
@@ -108,7 +108,7 @@ def truncated_bptt(
     >>> bool(metrics.loss < 0.05)
     True
     """
-    window, stride = _checked(window, stride)
+    window, stride = _check_sizes(window, stride)
     _check_parts(layer, loss, optimizer)
     optimizer = optax.with_extra_args_support(optimizer)
 
@@ -210,7 +210,7 @@ def windows(stream: jax.Array, window: int, stride: int | None = None) -> Iterat
     >>> [w.tolist() for w in rnn.windows(jnp.arange(5), 3, stride=1)]
     [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
     """
-    window, stride = _checked(window, stride)
+    window, stride = _check_sizes(window, stride)
     if not hasattr(stream, "__len__") or isinstance(stream, str):
         raise StructureError(
             f"windows: the stream must be an array (T, ...), got {short(stream)}; stack its steps."
@@ -223,7 +223,7 @@ def windows(stream: jax.Array, window: int, stride: int | None = None) -> Iterat
     return (stream[start : start + window] for start in starts)
 
 
-def _checked(window: Any, stride: Any) -> tuple[int, int]:
+def _check_sizes(window: Any, stride: Any) -> tuple[int, int]:
     window = positive("window", window)
     stride = window if stride is None else positive("stride", stride)
     if stride > window:
@@ -240,7 +240,7 @@ def _like(carry: Carry, start: Carry) -> Carry:
 
 
 def _finite(carry: Carry, batch_shape: tuple[int, ...]) -> jax.Array:
-    """Whose carry is finite, `(*batch)`."""
+    """Which sequences have a finite carry, `(*batch)`."""
     finite = jnp.ones(batch_shape, bool)
     for c in jax.tree.leaves(carry):
         finite &= jnp.isfinite(c).all(axis=tuple(range(len(batch_shape), c.ndim)))
@@ -248,7 +248,7 @@ def _finite(carry: Carry, batch_shape: tuple[int, ...]) -> jax.Array:
 
 
 def _apart(opt_state: optax.OptState, params: Params) -> optax.OptState:
-    """The same without an array that is there twice or a param, or nobody could donate it."""
+    """The state with a copy of each array that is a param or occurs twice, to be donated."""
     seen = set(map(id, jax.tree.leaves(params)))
 
     def own(x: Any) -> Any:

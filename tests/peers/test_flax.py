@@ -106,7 +106,7 @@ def assert_parity(theirs, ours, weights, states):
 
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @pytest.mark.parametrize("name", PEERS)
-def test_lengths(name, reverse):
+def test_sequences_of_any_length_have_the_numbers_of_flax(name, reverse):
     peer = PEERS[name]
     weights, theirs = pure(built(peer), reverse=reverse, keep_order=True)
 
@@ -118,7 +118,7 @@ def test_lengths(name, reverse):
     assert_parity(theirs, ours, weights, before(peer))
 
 
-def test_both_directions():
+def test_a_bidirectional_layer_has_the_numbers_of_flax():
     """Two cells of different kinds."""
     ahead, behind = PEERS["lstm"], PEERS["gru"]
     module = nnx.Bidirectional(built(ahead), built(behind), time_major=True, return_carry=True)

@@ -46,7 +46,7 @@ def run_haiku(reverse):
 
 
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
-def test_resets(reverse):
+def test_resets_have_the_numbers_of_haiku(reverse):
     peer = run_haiku(reverse)
 
     def theirs(weights, xs, before, reset):

@@ -99,7 +99,7 @@ def assert_parity(theirs, ours, weights, states):
 
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @pytest.mark.parametrize("name", PEERS)
-def test_masks(name, reverse):
+def test_masked_steps_have_the_numbers_of_keras(name, reverse):
     peer = PEERS[name]
     layer = built(peer, zero_output_for_mask=True, go_backwards=reverse)
     theirs, weights = pure(layer, reverse)
@@ -128,7 +128,7 @@ def test_zeros_stand_where_keras_repeats():
     assert_parity(theirs, ours, weights, 1)
 
 
-def test_both_directions():
+def test_a_bidirectional_layer_has_the_numbers_of_keras():
     peer = PEERS["lstm"]
     # Bidirectional makes the layer that runs backward itself, and zeroes what both emit.
     theirs, weights = pure(keras.layers.Bidirectional(built(peer), dtype="float64"))

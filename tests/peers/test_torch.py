@@ -157,7 +157,7 @@ def theirs(module, xs, states, lengths):
     ("layers", "both"), [(3, False), (2, True)], ids=["three-layers", "two-both-ways"]
 )
 @pytest.mark.parametrize("name", PEERS)
-def test_packed_sequences(name, layers, both):
+def test_packed_sequences_have_the_numbers_of_torch(name, layers, both):
     peer, run = PEERS[name], ours(PEERS[name], layers, both)
     torch.manual_seed(0)
     module = peer.module(INPUTS, HIDDEN, layers, bidirectional=both, dtype=torch.float64)

@@ -129,7 +129,7 @@ ROWS = {
     "tasks.copy_memory: batch axes for a batch": (
         lambda: tasks.copy_memory(KEY, 50, (4,)),
         rnn.ArgumentError,
-        r"copy_memory: batch must be a positive integer, got \(4,\)",
+        r"copy_memory: batch_size must be a positive integer, got \(4,\)",
     ),
     "tasks.temporal_order: no key": (
         lambda: tasks.temporal_order(None, 50, 4),

@@ -291,28 +291,43 @@ ROWS = {
         r"t, the number of the step, must be an integer.*got int.* of shape \(3,\)",
     ),
     "step: another size": (
-        lambda: rnn.step(CELL, PARAMS, None, XS[0, :, :2]),
+        lambda: rnn.step(CELL, PARAMS, XS[0, :, :2]),
         rnn.ShapeError,
         r"x must have shape \(\*batch, 3\), got \(2, 2\)",
     ),
     "step: noise without a key": (
-        lambda: rnn.step(NOISY, NOISY_PARAMS, None, XS[0]),
+        lambda: rnn.step(NOISY, NOISY_PARAMS, XS[0]),
         rnn.ArgumentError,
         r"layers\[1\]\.layer, Dropout.*needs a key",
     ),
     "step: into the future": (
-        lambda: rnn.step(BOTH_WAYS, BOTH_WAYS.init(KEY), None, XS[0]),
+        lambda: rnn.step(BOTH_WAYS, BOTH_WAYS.init(KEY), XS[0]),
         rnn.StructureError,
         r"step: .* LayerStack\(.*Bidirectional\(.*has no single step.*unroll runs it",
     ),
     "step: the number of half a step": (
-        lambda: rnn.step(CELL, PARAMS, None, XS[0], t=0.5),
+        lambda: rnn.step(CELL, PARAMS, XS[0], t=0.5),
         rnn.ArgumentError,
         "t, the number of the step, must be an integer of 0 or more, got 0.5",
     ),
-    "step: the carry last": (
-        lambda: rnn.step(CELL, PARAMS, XS[0], CARRY),
+    "step: the carry before the input": (
+        lambda: rnn.step(CELL, PARAMS, CARRY, XS[0]),
         rnn.StructureError,
-        r"x must be an array, got ElmanCarry\(h\)",
+        r"x must be an array, got ElmanCarry\(h\); a carry.* is the argument after x",
+    ),
+    "step: no carry before the input": (
+        lambda: rnn.step(CELL, PARAMS, None, XS[0]),
+        rnn.StructureError,
+        "x must be an array, got None; a carry, or None for a new one, is the argument after x",
+    ),
+    "step: an array for a carry": (
+        lambda: rnn.step(CELL, PARAMS, XS[0], XS[0]),
+        rnn.StructureError,
+        r"expected carry of the form ElmanCarry\(h\), got array; make one by cell.initial_carry",
+    ),
+    "unroll: the carry before the inputs": (
+        unrolled(MODEL, MODEL_PARAMS, MODEL.initial_carry(MODEL_PARAMS, (2,)), TOKENS),
+        rnn.StructureError,
+        r"xs must be an array, got .*; a carry, .* is the argument after xs: \(\.\.\., xs, carry\)",
     ),
 }
