@@ -46,6 +46,7 @@ from rnn_jax.layers.dense import Dense, DenseParams
 from rnn_jax.layers.dropout import Dropout, VariationalDropout
 from rnn_jax.layers.embedding import Embedding, EmbeddingParams
 from rnn_jax.layers.memoryless import Memoryless
+from rnn_jax.losses.linear_cross_entropy import linear_cross_entropy
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.scan import Scan
 from rnn_jax.process.allocator import keep_memory
@@ -147,6 +148,7 @@ __all__ = [
     "keep_memory",
     "leaky",
     "learned_carry",
+    "linear_cross_entropy",
     "residual",
     "split_batch",
     "stack",

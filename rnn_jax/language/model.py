@@ -15,7 +15,6 @@ import optax
 import rnn_jax as rnn
 from rnn_jax.combinators.wrapper import Wrapper
 from rnn_jax.language.config import Config
-from rnn_jax.language.softmax import linear_cross_entropy
 
 CELLS: dict[str, Callable[[int, int], rnn.SplitCell]] = {
     "elman": rnn.Elman,
@@ -102,9 +101,7 @@ class Scored(Wrapper):
             table, b = params[-1].w.T, params[-1].b
             carry, hs = below.unroll(params[:-1], tokens, carry[:-1], steps, method)
             carry = (*carry, ())
-        rows = hs.reshape(-1, hs.shape[-1])
-        losses = linear_cross_entropy(rows, table, b, targets.ravel())
-        return carry, steps.blank(losses.reshape(targets.shape))
+        return carry, steps.blank(rnn.linear_cross_entropy(hs, table, b, targets))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
