@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import rnn_jax as rnn
-from rnn_jax.language import config as config_module
-from rnn_jax.language.config import Config, settings
+from rnn_jax.__main__ import parser
+from rnn_jax.language.cells import CELLS
+from rnn_jax.language.config import LEVELS, Config, settings
 from rnn_jax.language.corpus import load, streams
 from rnn_jax.language.errors import InputError, RunError
 from rnn_jax.language.evaluate import evaluate
@@ -18,10 +19,12 @@ from rnn_jax.language.files import JsonLines, write_whole
 from rnn_jax.language.generate import generate, write
 from rnn_jax.language.learner import Learner
 from rnn_jax.language.measures import perplexity
-from rnn_jax.language.model import CELLS, cross_entropy
+from rnn_jax.language.model import cross_entropy, language_model
 from rnn_jax.language.report import wrapped
+from rnn_jax.language.spectrum.names import by_layer, matrix_name
 from rnn_jax.language.text import JOIN, SPLIT, read_text
 from rnn_jax.language.vocabulary import UNKNOWN, Vocabulary
+from tests.unsplit import PeepholeLSTM
 
 # -- settings --------------------------------------------------------------------------------------
 
@@ -66,9 +69,29 @@ def test_every_setting_explains_itself():
     assert all(rule.help for rule in settings().values())
 
 
-def test_every_cell_that_may_be_named_can_be_made():
-    assert set(CELLS) == set(config_module.CELLS)
-    assert set(SPLIT) == set(JOIN) == set(config_module.LEVELS)
+def test_every_level_can_be_split_and_joined():
+    assert set(SPLIT) == set(JOIN) == set(LEVELS)
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        (rnn.LayerNormGRU, ["reset gate", "update gate", "candidate"]),
+        (PeepholeLSTM, [f"block {n}" for n in (1, 2, 3, 4)]),  # it does not say what they are
+        (rnn.LayerNormElman, None),
+    ],
+)
+def test_a_row_is_all_that_a_new_cell_needs(cell, names, monkeypatch, capsys):
+    """From the option to the network, and to the names in the report on its gradients."""
+    monkeypatch.setitem(CELLS, "new", cell)
+    with pytest.raises(SystemExit):
+        parser().parse_args(["train", "--help"])
+    assert "|mgu|new" in capsys.readouterr().out.replace("\n", "")
+    model = language_model(Config(cell="new", layers=2, hidden=4), 6)
+    assert [type(layer) for layer in model.layers].count(cell) == 2
+    found = by_layer(rnn.analysis.recurrent_matrices(model.init(jax.random.key(0)))).values()
+    expected = [f"layer {n}{f', {name}' if name else ''}" for n in (1, 2) for name in names or [""]]
+    assert [matrix_name(name, "new") for name in found] == expected
 
 
 # -- text ------------------------------------------------------------------------------------------
@@ -157,7 +180,7 @@ def test_streams_are_contiguous():
 # -- the model -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", config_module.CELLS)
+@pytest.mark.parametrize("cell", CELLS)
 @jax.numpy_dtype_promotion("standard")  # optax.adam is not strict
 def test_every_cell_can_be_trained(cell):
     config = Config(
