@@ -7,7 +7,7 @@ from rnn_jax.process.interrupts import leave_while_starting
 
 leave_while_starting()
 
-from rnn_jax import analysis, batching, tasks
+from rnn_jax import analysis, batching, tasks, training
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, SplitCell
 from rnn_jax.cells.elman import IRNN, Elman, ElmanCarry, ElmanParams
 from rnn_jax.cells.gru import GRU, GRUCarry, GRUParams
@@ -157,6 +157,7 @@ __all__ = [
     "tasks",
     "tied",
     "time_scales",
+    "training",
     "truncated_bptt",
     "unroll",
     "variational",
@@ -165,4 +166,4 @@ __all__ = [
     "zoneout",
 ]
 
-register_namedtuples(sys.modules[__name__], analysis, batching, tasks)
+register_namedtuples(sys.modules[__name__], analysis, batching, tasks, training)

@@ -32,6 +32,7 @@ PUBLIC = {
     "analysis.plots.": rnn.analysis.plots,
     "batching.": rnn.batching,
     "tasks.": rnn.tasks,
+    "training.": rnn.training,
 }
 
 
