@@ -7,7 +7,7 @@ from rnn_jax.process.interrupts import leave_while_starting
 
 leave_while_starting()
 
-from rnn_jax import analysis, batching, tasks, training
+from rnn_jax import analysis, batching, decoding, tasks, training
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, SplitCell
 from rnn_jax.cells.elman import IRNN, Elman, ElmanCarry, ElmanParams
 from rnn_jax.cells.gru import GRU, GRUCarry, GRUParams
@@ -144,6 +144,7 @@ __all__ = [
     "batching",
     "bidirectional",
     "concatenate",
+    "decoding",
     "export",
     "keep_memory",
     "leaky",

@@ -31,6 +31,7 @@ PUBLIC = {
     "analysis.": rnn.analysis,
     "analysis.plots.": rnn.analysis.plots,
     "batching.": rnn.batching,
+    "decoding.": rnn.decoding,
     "tasks.": rnn.tasks,
     "training.": rnn.training,
 }
