@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+import rnn_jax as rnn
 from benchmarks.competitors import flax_nnx
 from benchmarks.competitors import torch as torch_peer
 from benchmarks.competitors.absent import needed
 from rnn_jax.language.config import Config
 from rnn_jax.language.learner import Learner
-from rnn_jax.language.softmax import linear_cross_entropy
 
 CLIP, RATE = 1.0, 1e-3
 Update = Callable[[], float]
@@ -93,12 +93,12 @@ def ours(task: Task) -> Update:
 def softmax(task: Task) -> Update:
     """Of the update of `ours` the loss over all words, given the states, and its gradients."""
     state, table = jax.random.split(jax.random.key(0))
-    hs = jax.random.normal(state, (task.tokens, task.hidden))
+    hs = jax.random.normal(state, (task.window, task.batch, task.hidden))
     arrays = hs, jax.random.normal(table, (task.words, task.hidden)) / 10, jnp.zeros(task.words)
     windows = task.windows()
 
     def loss(hs: jax.Array, table: jax.Array, b: jax.Array, targets: jax.Array) -> jax.Array:
-        return linear_cross_entropy(hs, table, b, targets.ravel()).mean()
+        return rnn.linear_cross_entropy(hs, table, b, targets).mean()
 
     learn = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))
 

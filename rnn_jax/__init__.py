@@ -7,7 +7,7 @@ from rnn_jax.process.interrupts import leave_while_starting
 
 leave_while_starting()
 
-from rnn_jax import analysis, batching, tasks
+from rnn_jax import analysis, batching, decoding, tasks, training
 from rnn_jax.arithmetic import surrogate
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, SplitCell
 from rnn_jax.cells.elman import IRNN, Elman, ElmanCarry, ElmanParams
@@ -48,6 +48,7 @@ from rnn_jax.layers.dense import Dense, DenseParams
 from rnn_jax.layers.dropout import Dropout, VariationalDropout
 from rnn_jax.layers.embedding import Embedding, EmbeddingParams
 from rnn_jax.layers.memoryless import Memoryless
+from rnn_jax.losses.linear_cross_entropy import linear_cross_entropy
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.checkpointed import Checkpointed
 from rnn_jax.methods.scan import Scan
@@ -150,10 +151,12 @@ __all__ = [
     "batching",
     "bidirectional",
     "concatenate",
+    "decoding",
     "export",
     "keep_memory",
     "leaky",
     "learned_carry",
+    "linear_cross_entropy",
     "map_cotangent",
     "residual",
     "split_batch",
@@ -164,6 +167,7 @@ __all__ = [
     "tasks",
     "tied",
     "time_scales",
+    "training",
     "truncated_bptt",
     "unroll",
     "variational",
@@ -172,4 +176,4 @@ __all__ = [
     "zoneout",
 ]
 
-register_namedtuples(sys.modules[__name__], analysis, batching, tasks)
+register_namedtuples(sys.modules[__name__], analysis, batching, tasks, training)

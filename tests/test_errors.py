@@ -31,7 +31,9 @@ PUBLIC = {
     "analysis.": rnn.analysis,
     "analysis.plots.": rnn.analysis.plots,
     "batching.": rnn.batching,
+    "decoding.": rnn.decoding,
     "tasks.": rnn.tasks,
+    "training.": rnn.training,
 }
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import rnn_jax as rnn
-from rnn_jax.language import config as config_module
-from rnn_jax.language.config import Config, settings
+from rnn_jax.__main__ import parser
+from rnn_jax.language.cells import CELLS
+from rnn_jax.language.config import LEVELS, Config, settings
 from rnn_jax.language.corpus import load, streams
 from rnn_jax.language.errors import InputError, RunError
 from rnn_jax.language.evaluate import evaluate
@@ -18,10 +19,12 @@ from rnn_jax.language.files import JsonLines, write_whole
 from rnn_jax.language.generate import generate, write
 from rnn_jax.language.learner import Learner
 from rnn_jax.language.measures import perplexity
-from rnn_jax.language.model import CELLS, cross_entropy
+from rnn_jax.language.model import cross_entropy, language_model
 from rnn_jax.language.report import wrapped
+from rnn_jax.language.spectrum.names import by_layer, matrix_name
 from rnn_jax.language.text import JOIN, SPLIT, read_text
 from rnn_jax.language.vocabulary import UNKNOWN, Vocabulary
+from tests.unsplit import PeepholeLSTM
 
 # -- settings --------------------------------------------------------------------------------------
 
@@ -66,9 +69,29 @@ def test_every_setting_explains_itself():
     assert all(rule.help for rule in settings().values())
 
 
-def test_every_cell_that_may_be_named_can_be_made():
-    assert set(CELLS) == set(config_module.CELLS)
-    assert set(SPLIT) == set(JOIN) == set(config_module.LEVELS)
+def test_every_level_can_be_split_and_joined():
+    assert set(SPLIT) == set(JOIN) == set(LEVELS)
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        (rnn.LayerNormGRU, ["reset gate", "update gate", "candidate"]),
+        (PeepholeLSTM, [f"block {n}" for n in (1, 2, 3, 4)]),  # it does not say what they are
+        (rnn.LayerNormElman, None),
+    ],
+)
+def test_a_row_is_all_that_a_new_cell_needs(cell, names, monkeypatch, capsys):
+    """From the option to the network, and to the names in the report on its gradients."""
+    monkeypatch.setitem(CELLS, "new", cell)
+    with pytest.raises(SystemExit):
+        parser().parse_args(["train", "--help"])
+    assert "|mgu|new" in capsys.readouterr().out.replace("\n", "")
+    model = language_model(Config(cell="new", layers=2, hidden=4), 6)
+    assert [type(layer) for layer in model.layers].count(cell) == 2
+    found = by_layer(rnn.analysis.recurrent_matrices(model.init(jax.random.key(0)))).values()
+    expected = [f"layer {n}{f', {name}' if name else ''}" for n in (1, 2) for name in names or [""]]
+    assert [matrix_name(name, "new") for name in found] == expected
 
 
 # -- text ------------------------------------------------------------------------------------------
@@ -157,7 +180,7 @@ def test_streams_are_contiguous():
 # -- the model -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cell", config_module.CELLS)
+@pytest.mark.parametrize("cell", CELLS)
 @jax.numpy_dtype_promotion("standard")  # optax.adam is not strict
 def test_every_cell_can_be_trained(cell):
     config = Config(
@@ -200,28 +223,7 @@ def test_evaluation_counts_every_token_once(speaker, rng, length):
     assert found.perplexity == pytest.approx(math.exp(found.loss))
 
 
-def test_a_cold_sample_says_the_likeliest(speaker, key):
-    model, params = speaker
-    drawn = generate(model, params, np.array([3, 4], np.int32), 6, 0.0, key)
-    said = [3, 4]
-    for _ in range(6):
-        _, logits = rnn.unroll(model, params, jnp.asarray(said, jnp.int32))
-        said.append(int(logits[-1].argmax()))
-    assert drawn.tolist() == said[2:]
-
-
-def test_a_warm_sample_has_the_right_frequencies(speaker, key):
-    model, params = speaker
-    prompt = np.array([2], np.int32)
-    firsts = [
-        int(generate(model, params, prompt, 1, 1.0, k)[0]) for k in jax.random.split(key, 2000)
-    ]
-    _, logits = rnn.unroll(model, params, jnp.asarray(prompt))
-    expected = jax.nn.softmax(logits[-1])
-    assert np.bincount(firsts, minlength=9) / 2000 == pytest.approx(np.asarray(expected), abs=0.04)
-
-
-def test_a_sample_follows_from_its_seed(speaker):
+def test_a_seed_decides_a_sample(speaker):
     vocabulary = Vocabulary(tuple("\nabcdefgh"))
 
     def text(seed, prompt="cab"):
@@ -245,6 +247,13 @@ def test_a_sample_follows_from_its_seed(speaker):
 def test_samples_that_cannot_be_drawn_are_refused(speaker, key, length, temperature, message):
     with pytest.raises(InputError, match=message):
         generate(*speaker, np.zeros(1, np.int32), length, temperature, key)
+
+
+def test_a_model_that_says_nan_says_so(speaker, key):
+    model, params = speaker
+    spoilt = jax.tree.map(lambda p: p * jnp.nan, params)
+    with pytest.raises(RunError, match=r"the model says NaN.*--step"):
+        generate(model, spoilt, np.zeros(1, np.int32), 3, 1.0, key)
 
 
 def test_a_hopeless_loss_still_has_a_perplexity():

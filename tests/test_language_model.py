@@ -1,4 +1,4 @@
-"""The network of a config: what it costs and begins with, and the softmax in blocks."""
+"""The network of a config: what it costs and begins with."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import rnn_jax as rnn
-from rnn_jax.language import softmax
 from rnn_jax.language.config import Config
 from rnn_jax.language.corpus import log_frequencies
 from rnn_jax.language.learner import Learner
@@ -15,32 +14,6 @@ from tests import hlo
 from tests.cases import assert_close
 
 QUIET = {"dropout_inputs": 0.0, "dropout_outputs": 0.0}
-
-
-@pytest.mark.parametrize(("rows_at_once", "spread"), [(1, 1), (3, 1), (7, 1), (100, 1), (3, 50)])
-def test_the_blocks_of_a_softmax_are_those_of_the_plain_one(rng, monkeypatch, rows_at_once, spread):
-    rows, hidden, size = 7, 3, 5
-    monkeypatch.setattr(softmax, "BLOCK", rows_at_once * size * 8)
-    hs, table, b = (jnp.asarray(rng.normal(size=s)) for s in ((rows, hidden), (size, hidden), size))
-    b = b * spread
-    assert (np.ptp(b) < softmax.CLOSE) == (spread == 1)
-    targets = jnp.asarray(rng.integers(0, size, rows))
-    weights = jnp.asarray(rng.normal(size=rows))
-
-    def plain(hs, table, b):
-        return cross_entropy(hs @ table.T + b, targets)
-
-    def blocked(hs, table, b):
-        return softmax.linear_cross_entropy(hs, table, b, targets)
-
-    def of(f):
-        """The loss of each row; the gradient of their mean, and of a sum in which they differ."""
-        mean = jax.grad(lambda *given: f(*given).mean(), (0, 1, 2))
-        weighted = jax.grad(lambda *given: f(*given) @ weights, (0, 1, 2))
-        return lambda *given: (f(*given), mean(*given), weighted(*given))
-
-    expected, found = jax.jit(lambda *given: (of(plain)(*given), of(blocked)(*given)))(hs, table, b)
-    assert_close(found, expected, 1e-12)
 
 
 @pytest.mark.parametrize(

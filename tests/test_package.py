@@ -22,7 +22,7 @@ GROUND = ["errors", "arguments", "devices", "process", "recurrence"]
 CONTRACT = [*GROUND, "cell", "methods"]
 SHARED = ["arithmetic", "initializers", "noise"]
 CORE = [*CONTRACT, *SHARED, "cells", "layers", "combinators", "checks", "unroll"]
-USES = ["serving", "training", "batching", "tasks", "analysis"]
+USES = ["losses", "serving", "training", "decoding", "batching", "tasks", "analysis"]
 MAY_IMPORT = {
     "errors": [],
     "arguments": ["errors"],
@@ -39,8 +39,10 @@ MAY_IMPORT = {
     "combinators": [*CONTRACT, *SHARED, "layers"],
     "checks": [*GROUND, "cell", "noise"],
     "unroll": [*CONTRACT, "checks"],
+    "losses": ["errors", "arguments"],
     "serving": [*CONTRACT, "checks", "unroll"],
     "training": [*CONTRACT, "checks", "unroll"],
+    "decoding": [*CONTRACT, "checks", "unroll"],
     "batching": [*GROUND, "cell"],
     "tasks": ["errors", "arguments"],
     "analysis": [*CORE, "training"],

@@ -1,7 +1,7 @@
 """Cells whose weight matrices have one block for each gate."""
 
 import dataclasses
-from typing import final
+from typing import ClassVar, final
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,9 @@ from rnn_jax.initializers import Initializer, check_drawn, drawn, glorot, orthog
 class GatedCell(SizedCell):
     """A sized cell whose weight matrices have one block a gate, side by side on the last axis."""
 
+    gates: ClassVar[tuple[str, ...]]
+    """What each block is called, in their order; a class of cells says it."""
+
     input_init: Initializer = dataclasses.field(default=glorot, repr=False)
     """Draws `w_xh`, gate by gate."""
     recurrent_init: Initializer = dataclasses.field(default=orthogonal, repr=False)
@@ -32,9 +35,9 @@ class GatedCell(SizedCell):
 
     @final
     def gate_weights(
-        self, key: jax.Array, gates: int, dtype: DTypeLike, feedback: int | None = None
+        self, key: jax.Array, dtype: DTypeLike, feedback: int | None = None
     ) -> tuple[jax.Array, jax.Array]:
-        """Draw `w_xh` `(D, gates * H)` and `w_hh` `(feedback, gates * H)`, by default of H rows.
+        """Draw `w_xh` `(D, G H)` and `w_hh` `(feedback, G H)` of G gates, by default of H rows.
 
         Each block is drawn alone: the blocks of an orthogonal `(H, 4H)` matrix are not orthogonal,
         and fan-in and fan-out are those of the map to one gate.
@@ -42,7 +45,7 @@ class GatedCell(SizedCell):
         k_xh, k_hh = jax.random.split(key)
 
         def blocks(init: str, key: jax.Array, rows: int) -> jax.Array:
-            keys = jax.random.split(key, gates)
+            keys = jax.random.split(key, len(self.gates))
             shape = rows, self.hidden_size
             return jnp.concatenate([drawn(self, init, k, shape, dtype) for k in keys], -1)
 

@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from rnn_jax.arguments.settings import settle
 from rnn_jax.arithmetic import matmul, row, split
 from rnn_jax.cells.gated import GatedCell
-from rnn_jax.cells.gru import GRUCarry, gate_biases, mix
+from rnn_jax.cells.gru import GRU, GRUCarry, gate_biases, mix
 from rnn_jax.cells.normalization import normalize, positive_epsilon
 
 
@@ -57,6 +57,8 @@ class LayerNormGRU(GatedCell):
     not positive.
     """
 
+    gates = GRU.gates
+
     epsilon: float = 1e-5
     """Added to each variance."""
 
@@ -67,7 +69,7 @@ class LayerNormGRU(GatedCell):
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LayerNormGRUParams:
         """Draw the weights as a GRU does; the gains are 1."""
-        w_xh, w_hh = self.gate_weights(key, 3, dtype)
+        w_xh, w_hh = self.gate_weights(key, dtype)
         b_h, b_hn = gate_biases(self, key, dtype)
         return LayerNormGRUParams(w_xh, w_hh, b_h, b_hn, jnp.ones_like(b_h), jnp.ones_like(b_h))
 

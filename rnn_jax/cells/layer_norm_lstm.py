@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from rnn_jax.arguments.settings import settle
 from rnn_jax.arithmetic import matmul, row, split
 from rnn_jax.cells.gated import GatedCell
-from rnn_jax.cells.lstm import LSTMCarry, gate_biases, remember, show
+from rnn_jax.cells.lstm import LSTM, LSTMCarry, gate_biases, remember, show
 from rnn_jax.cells.memory_bias import ForgetBias, MemoryBias
 from rnn_jax.cells.normalization import layer_norm, normalize, positive_epsilon
 
@@ -59,6 +59,8 @@ class LayerNormLSTM(GatedCell):
     not positive.
     """
 
+    gates = LSTM.gates
+
     memory_bias: MemoryBias = ForgetBias(1.0)
     """Draws `b_h` at f, which remembers, and at i, which writes; it is 0 at g and o."""
     epsilon: float = 1e-5
@@ -73,7 +75,7 @@ class LayerNormLSTM(GatedCell):
         """Draw the weights as an LSTM does; the gains are 1."""
         b_h = gate_biases(self, key, dtype)
         return LayerNormLSTMParams(
-            *self.gate_weights(key, 4, dtype),
+            *self.gate_weights(key, dtype),
             b_h=b_h,
             gain_x=jnp.ones_like(b_h),
             gain_h=jnp.ones_like(b_h),

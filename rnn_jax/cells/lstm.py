@@ -54,12 +54,14 @@ class LSTM(GatedCell):
     Raises `ArgumentError` for a size that is not a positive integer.
     """
 
+    gates = ("input gate", "forget gate", "candidate", "output gate")
+
     memory_bias: MemoryBias = ForgetBias(1.0)
     """Draws `b_h` at f, which remembers, and at i, which writes; it is 0 at g and o."""
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> LSTMParams:
         """Draw the weights gate by gate."""
-        return LSTMParams(*self.gate_weights(key, 4, dtype), b_h=gate_biases(self, key, dtype))
+        return LSTMParams(*self.gate_weights(key, dtype), b_h=gate_biases(self, key, dtype))
 
     def initial_carry(self, params: LSTMParams, batch_shape: tuple[int, ...] = ()) -> LSTMCarry:
         """Zeros."""

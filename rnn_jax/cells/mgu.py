@@ -52,9 +52,11 @@ class MGU(GatedCell):
     Raises `ArgumentError` for a size that is not a positive integer.
     """
 
+    gates = ("gate", "candidate")
+
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> MGUParams:
         """Draw the weights gate by gate."""
-        w_xh, w_hh = self.gate_weights(key, 2, dtype)
+        w_xh, w_hh = self.gate_weights(key, dtype)
         remember, _ = self.memory_biases(key, dtype)
         none = jnp.zeros_like(remember)
         return MGUParams(w_xh, w_hh, b_h=jnp.concatenate([0 - remember, none]), b_hn=none)

@@ -11,7 +11,7 @@ from rnn_jax.arguments.settings import positive, settle
 from rnn_jax.arithmetic import affine, matmul, split
 from rnn_jax.cell import SizedCell
 from rnn_jax.cells.gated import GatedCell
-from rnn_jax.cells.lstm import gate_biases, remember, show
+from rnn_jax.cells.lstm import LSTM, gate_biases, remember, show
 from rnn_jax.cells.memory_bias import ForgetBias, MemoryBias
 from rnn_jax.initializers import drawn
 
@@ -77,12 +77,14 @@ class ProjectedLSTM(GatedCell, _Sizes):
     Raises `ArgumentError` for a size that is not a positive integer.
     """
 
+    gates = LSTM.gates
+
     memory_bias: MemoryBias = ForgetBias(1.0)
     """Draws `b_h` at f, which remembers, and at i, which writes; it is 0 at g and o."""
 
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> ProjectedLSTMParams:
         """Draw the weights gate by gate, and the projection as a recurrent weight."""
-        w_xh, w_hh = self.gate_weights(key, 4, dtype, feedback=self.projection_size)
+        w_xh, w_hh = self.gate_weights(key, dtype, feedback=self.projection_size)
         shape = self.hidden_size, self.projection_size
         w_hr = drawn(self, "recurrent_init", jax.random.fold_in(key, 3), shape, dtype)
         return ProjectedLSTMParams(w_xh, w_hh, gate_biases(self, key, dtype), w_hr)

@@ -7,7 +7,7 @@
 `text` `vocabulary`       a file -> tokens -> ids
 `corpus`                  the training part, its streams, and the validation part
 `baselines`               what counting alone achieves
-`model` `softmax`         the network, its loss
+`cells` `model`           the network, its loss
 `optimizer` `learner`     how it learns
 `train` `display`         the loop, and what one sees of it
 `run` `files`             the folder of a run

@@ -11,15 +11,16 @@ import json
 import math
 import reprlib
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from rnn_jax.errors import RNNError
+from rnn_jax.language.cells import CELLS
 from rnn_jax.language.errors import InputError, RunError
 from rnn_jax.language.files import read_json
 
 LEVELS = ("char", "word")
-CELLS = ("elman", "irnn", "jordan", "lstm", "gru", "mgu")
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "linear", "cosine", "halving")
 RESUMABLE = ("text", "data", "epochs", "steps")
@@ -35,7 +36,7 @@ class Setting:
 
     help: str
     kind: type
-    choices: tuple[str, ...] = ()
+    choices: Collection[str] = ()
     at_least: float = -math.inf
     above: float = -math.inf
     below: float = math.inf

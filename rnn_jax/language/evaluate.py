@@ -84,24 +84,15 @@ def evaluate_adapting(
 ) -> Evaluation:
     """The same by dynamic evaluation: each window is predicted, and then learned from.
 
-    One step of SGD of `rate` on the mean loss of each window of `window` tokens, from `params`,
-    which stay what they are; a gradient longer than `clip` is clipped to it, if that is not 0: from
-    a single stream, some are long. Sources: Mikolov et al., Interspeech 2010; Krause et al.,
-    Dynamic evaluation of neural sequence models, ICML 2018.
+    By SGD of `rate` on the mean loss of each window of `window` tokens; a gradient longer than
+    `clip` is clipped to it, if that is not 0.
     """
     clipped = optax.clip_by_global_norm(clip) if clip else optax.identity()
     optimizer = optax.chain(clipped, optax.sgd(rate))
-    trainer = rnn.truncated_bptt(model, cross_entropy, optimizer, window=window)
-    update = jax.jit(trainer.update, donate_argnums=0)
-    state = trainer.init(jax.tree.map(jnp.copy, params), ())
-    total = 0.0
-    for start in range(0, len(inputs), window):
-        pieces = inputs[start : start + window], targets[start : start + window]
-        length = len(pieces[0])
-        xs, ys = (np.pad(piece, (0, window - length)) for piece in pieces)
-        state, metrics = update(state, xs, ys, mask=np.arange(window) < length)
-        total += float(metrics.loss) * length
-    return Evaluation(total / len(inputs), len(inputs))
+    found = rnn.training.dynamic_evaluation(
+        model, params, inputs, targets, cross_entropy, optimizer, window=window
+    )
+    return Evaluation(found.loss, len(inputs))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -1,15 +1,12 @@
-"""Sampling: the network is fed what it has just said."""
+"""What a run's model writes."""
 
 from __future__ import annotations
 
-import functools
-
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import rnn_jax as rnn
-from rnn_jax.language.errors import InputError
+from rnn_jax.language.errors import InputError, RunError
 from rnn_jax.language.text import JOIN, SPLIT
 from rnn_jax.language.vocabulary import Vocabulary
 
@@ -28,6 +25,7 @@ def generate(
 
     Raises:
         InputError: no prompt, a length below 1, or a temperature that is negative or not finite.
+        RunError: the model's numbers are not finite.
     """
     if not len(prompt):
         raise InputError("the prompt is empty")
@@ -35,40 +33,13 @@ def generate(
         raise InputError(f"--length must be at least 1, got {length}")
     if not 0 <= temperature < float("inf"):
         raise InputError(f"--temperature must be 0 or a positive number, got {temperature}")
-    tokens = _generate(model, params, jnp.asarray(prompt), length, temperature, key)
-    return np.asarray(tokens)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 3))
-def _generate(
-    model: rnn.Cell,
-    params: rnn.Params,
-    prompt: jax.Array,
-    length: int,
-    temperature: jax.Array,
-    key: jax.Array,
-) -> jax.Array:
-    carry, logits = rnn.unroll(model, params, prompt)
-
-    def choose(logits: jax.Array, key: jax.Array) -> jax.Array:
-        # Gumbel's trick with the temperature on the noise: at 0 what is left is the argmax.
-        noise = jax.random.gumbel(key, logits.shape, logits.dtype)
-        return jnp.argmax(logits + jnp.asarray(temperature, logits.dtype) * noise).astype(
-            prompt.dtype
+    tokens = np.asarray(rnn.decoding.sample(model, params, prompt, length, temperature, key))
+    if (tokens < 0).any():
+        raise RunError(
+            "the model says NaN: it has left what float32 can hold; an earlier one, by --step, may "
+            "be sound"
         )
-
-    def advance(
-        state: tuple[rnn.Carry, jax.Array], key: jax.Array
-    ) -> tuple[tuple[rnn.Carry, jax.Array], jax.Array]:
-        carry, token = state
-        carry, logits = rnn.step(model, params, token, carry)
-        token = choose(logits, key)
-        return (carry, token), token
-
-    first, *_ = keys = jax.random.split(key, length)
-    token = choose(logits[-1], first)
-    _, rest = jax.lax.scan(advance, (carry, token), keys[1:])
-    return jnp.concatenate([token[None], rest])
+    return tokens
 
 
 def write(
@@ -88,6 +59,7 @@ def write(
     Raises:
         InputError: as `generate`, or the prompt has a token that the vocabulary lacks, or the seed
             does not fit into 32 bits.
+        RunError: as `generate`.
     """
     if not 0 <= seed < 2**32:
         raise InputError(f"--seed must be at least 0 and less than {2**32}, got {seed}")

@@ -15,7 +15,7 @@ from rnn_jax.language.checkpoints import Checkpoints, Progress
 from rnn_jax.language.config import Config
 from rnn_jax.language.errors import InputError, RunError
 from rnn_jax.language.model import Scored, language_model, with_biases
-from rnn_jax.language.optimizer import averaged, optimizer
+from rnn_jax.language.optimizer import optimizer
 from rnn_jax.language.run import Run
 
 _NOISE = 2**32 - 1  # what is folded into the seed's key; the params are drawn from the key itself
@@ -66,8 +66,9 @@ class Learner:
 
     def evaluated(self, state: rnn.TrainState) -> rnn.Params:
         """The params that are validated: those of the state, or their average."""
-        decay = self.config.average
-        return averaged(state.opt_state, decay) if decay else state.params
+        if self.config.average:
+            return rnn.training.averaged_params(state.opt_state)
+        return state.params
 
     def start(self, biases: np.ndarray | None = None) -> State:
         """The state before the first update; `biases` (V,) are those of the output, 0 if None."""

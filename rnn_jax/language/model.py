@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,18 +13,9 @@ import optax
 
 import rnn_jax as rnn
 from rnn_jax.combinators.wrapper import Wrapper
+from rnn_jax.language.cells import CELLS
 from rnn_jax.language.config import Config
-from rnn_jax.language.softmax import linear_cross_entropy
 
-CELLS: dict[str, Callable[[int, int], rnn.SplitCell]] = {
-    "elman": rnn.Elman,
-    "irnn": rnn.IRNN,
-    # Jordan's feedback is its output: here as wide as its hidden layer, and read out by Dense.
-    "jordan": lambda inputs, hidden: rnn.Jordan(inputs, hidden, hidden),
-    "lstm": rnn.LSTM,
-    "gru": rnn.GRU,
-    "mgu": rnn.MGU,
-}
 SHORTEST = 0.3
 """The time scale in steps of the quickest leaky unit: at first it keeps 4% of its state."""
 
@@ -102,9 +92,7 @@ class Scored(Wrapper):
             table, b = params[-1].w.T, params[-1].b
             carry, hs = below.unroll(params[:-1], tokens, carry[:-1], steps, method)
             carry = (*carry, ())
-        rows = hs.reshape(-1, hs.shape[-1])
-        losses = linear_cross_entropy(rows, table, b, targets.ravel())
-        return carry, steps.blank(losses.reshape(targets.shape))
+        return carry, steps.blank(rnn.linear_cross_entropy(hs, table, b, targets))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -22,7 +22,7 @@ from rnn_jax.language.errors import InputError, Interrupted, RunError, reason
 from rnn_jax.language.evaluate import evaluate
 from rnn_jax.language.learner import Learner, State, restore
 from rnn_jax.language.measures import describe, perplexity
-from rnn_jax.language.optimizer import ENDS_WITH_THE_RUN, after_validation, schedule
+from rnn_jax.language.optimizer import ENDS_WITH_THE_RUN, schedule
 from rnn_jax.language.run import Run
 
 
@@ -268,8 +268,9 @@ class _Training:
             | {"tokens": found.tokens}
         )
         before = math.inf if self.best_loss is None else self.best_loss
-        opt_state = after_validation(self.state.opt_state, found.loss, before)
-        self.state = self.state._replace(opt_state=opt_state)
+        if self.config.schedule == "halving":
+            opt_state = rnn.training.halve_on_stall(self.state.opt_state, found.loss, before)
+            self.state = self.state._replace(opt_state=opt_state)
         if found.loss < before:
             self.best_step, self.best_loss, self.stalled = self.step, found.loss, 0
             self.best = jax.tree.map(jnp.copy, params)  # the next update takes the params away

@@ -109,7 +109,7 @@ def truncated_bptt(
     True
     """
     window, stride = _check_sizes(window, stride)
-    _check_parts(layer, loss, optimizer)
+    check_parts("truncated_bptt", layer, loss, optimizer)
     optimizer = optax.with_extra_args_support(optimizer)
 
     def init(params: Params, batch_shape: tuple[int, ...] = ()) -> TrainState:
@@ -260,12 +260,13 @@ def _apart(opt_state: optax.OptState, params: Params) -> optax.OptState:
     return jax.tree.map(own, opt_state)
 
 
-def _check_parts(layer: Any, loss: Any, optimizer: Any) -> None:
-    check_layer("truncated_bptt", layer)
-    function("truncated_bptt: loss", loss)
+def check_parts(caller: str, layer: Any, loss: Any, optimizer: Any) -> None:
+    """Raise where `caller` is given what is no layer, no loss or no optimiser."""
+    check_layer(caller, layer)
+    function(f"{caller}: loss", loss)
     if not isinstance(optimizer, optax.GradientTransformation):
         raise ArgumentError(
-            f"truncated_bptt: optimizer must be a transformation of optax, such as "
+            f"{caller}: optimizer must be a transformation of optax, such as "
             f"optax.adam(1e-3), got {short(optimizer)}."
         )
 

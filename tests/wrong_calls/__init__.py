@@ -8,13 +8,26 @@ from tests.wrong_calls import (
     analysis,
     batching,
     combinators,
+    decoding,
     layers,
+    losses,
     numbers,
     pictures,
     running,
     training,
 )
 
-TABLES = (analysis, batching, combinators, layers, numbers, pictures, running, training)
+TABLES = (
+    analysis,
+    batching,
+    combinators,
+    decoding,
+    layers,
+    losses,
+    numbers,
+    pictures,
+    running,
+    training,
+)
 WRONG_CALLS = {name: row for table in TABLES for name, row in table.ROWS.items()}
 assert len(WRONG_CALLS) == sum(len(table.ROWS) for table in TABLES), "two rows of one name"

@@ -1,4 +1,4 @@
-"""Windows, truncated BPTT, batches over devices, streams, exported cells."""
+"""Windows, truncated BPTT, rules of an optimiser, batches over devices, streams, exported cells."""
 
 import jax.numpy as jnp
 import optax
@@ -12,6 +12,16 @@ SGD = optax.sgd(1.0)
 def update(xs, loss=outputs):
     trainer = rnn.truncated_bptt(CELL, loss, SGD, window=7)
     return lambda: trainer.update(trainer.init(CELL.init(KEY), (2,)), xs, None)
+
+
+def adapt(layer=CELL, params=PARAMS, xs=XS, targets=XS, loss=outputs, rule=SGD, **options):
+    return lambda: rnn.training.dynamic_evaluation(
+        layer, params, xs, targets, loss, rule, **options
+    )
+
+
+AVERAGED = rnn.training.average_params(0.9)
+HALVED = rnn.training.scale_by_halving().init(PARAMS)
 
 
 ROWS = {
@@ -64,6 +74,96 @@ ROWS = {
         lambda: rnn.windows((x for x in XS), 3),
         rnn.StructureError,
         r"the stream must be an array \(T, \.\.\.\), got a generator; stack its steps",
+    ),
+    "training.average_params: all of the past": (
+        lambda: rnn.training.average_params(1.0),
+        rnn.ArgumentError,
+        r"average_params: decay must be a number in \[0, 1\), got 1\.0",
+    ),
+    "training.average_params: no params": (
+        lambda: AVERAGED.update(PARAMS, AVERAGED.init(PARAMS)),
+        rnn.ArgumentError,
+        r"needs the params to average; call optimizer\.update\(gradients, state, params\)",
+    ),
+    "training.averaged_params: an optimiser without an average": (
+        lambda: rnn.training.averaged_params(SGD.init(PARAMS)),
+        rnn.ArgumentError,
+        r"has average_params\(decay\) in it once, and has it 0 times",
+    ),
+    "training.averaged_params: two averages": (
+        lambda: rnn.training.averaged_params(optax.chain(AVERAGED, AVERAGED).init(PARAMS)),
+        rnn.ArgumentError,
+        "in it once, and has it 2 times",
+    ),
+    "training.averaged_params: before the first update": (
+        lambda: rnn.training.averaged_params(AVERAGED.init(PARAMS)),
+        rnn.ArgumentError,
+        "there was no update yet",
+    ),
+    "training.clip_by_global_norm: to nothing": (
+        lambda: rnn.training.clip_by_global_norm(0),
+        rnn.ArgumentError,
+        "clip_by_global_norm: max_norm must be a positive number, got 0",
+    ),
+    "training.halve_on_stall: another optimiser": (
+        lambda: rnn.training.halve_on_stall(SGD.init(PARAMS), 1.0, 2.0),
+        rnn.ArgumentError,
+        r"has scale_by_halving\(\) in it",
+    ),
+    "training.halve_on_stall: a loss of each step": (
+        lambda: rnn.training.halve_on_stall(HALVED, jnp.ones(7), 2.0),
+        rnn.ShapeError,
+        r"loss must be one number, got shape \(7,\); take the mean",
+    ),
+    "training.halve_on_stall: no best": (
+        lambda: rnn.training.halve_on_stall(HALVED, 1.0, None),
+        rnn.StructureError,
+        "halve_on_stall: best must be an array of numbers, got None",
+    ),
+    "training.matrices: a layer for the params": (
+        lambda: rnn.training.matrices({"cell": CELL}),
+        rnn.StructureError,
+        r"matrices: params must hold arrays, got Elman.* at params\['cell'\]",
+    ),
+    "training.dynamic_evaluation: a function for the layer": (
+        adapt(jnp.tanh),
+        rnn.StructureError,
+        "dynamic_evaluation: the first argument must be a Layer",
+    ),
+    "training.dynamic_evaluation: a noisy layer": (
+        adapt(NOISY, NOISY_PARAMS),
+        rnn.ArgumentError,
+        r"is random, and what is evaluated must not be; pass layer\.deterministic\(\)",
+    ),
+    "training.dynamic_evaluation: a rate for the optimiser": (
+        adapt(rule=0.1),
+        rnn.ArgumentError,
+        "dynamic_evaluation: optimizer must be a transformation of optax",
+    ),
+    "training.dynamic_evaluation: no loss": (
+        adapt(loss=None),
+        rnn.ArgumentError,
+        "dynamic_evaluation: loss must be a function",
+    ),
+    "training.dynamic_evaluation: a window of nothing": (
+        adapt(window=0),
+        rnn.ArgumentError,
+        "dynamic_evaluation: window must be a positive integer, got 0",
+    ),
+    "training.dynamic_evaluation: an empty stream": (
+        adapt(xs=XS[:0], targets=XS[:0]),
+        rnn.ShapeError,
+        r"at least one step and one sequence, got shape \(0, 2, 3\)",
+    ),
+    "training.dynamic_evaluation: targets of another stream": (
+        adapt(targets={"next": XS[1:]}),
+        rnn.ShapeError,
+        r"targets\['next'\] must have the 7 steps of xs on axis 0, got shape \(6, 2, 3\)",
+    ),
+    "training.dynamic_evaluation: a stream in a list": (
+        adapt(xs=[1.0]),
+        rnn.StructureError,
+        r"xs must be an array, got \[1\.0\]",
     ),
     "split_batch: an axis for one of two arguments": (
         lambda: rnn.split_batch(outputs, in_axes=(1,))(XS, XS),

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-GATES = {
-    "lstm": ("input gate", "forget gate", "candidate", "output gate"),
-    "gru": ("reset gate", "update gate", "candidate"),
-    "mgu": ("gate", "candidate"),
-}
+from rnn_jax.language.cells import gates
+
 TOKENS = {"char": "character", "word": "word"}
 
 
@@ -28,6 +25,7 @@ def by_layer(names: Iterable[str]) -> dict[str, str]:
 
 
 def matrix_name(name: str, cell: str) -> str:
-    """`1.w_hh.0` of an LSTM -> `layer 1, input gate`."""
-    layer, _, *gate = name.split(".")
-    return f"layer {layer}" + (f", {GATES[cell][int(gate[0])]}" if gate else "")
+    """`1.w_hh.0` of an LSTM -> `layer 1, input gate`; of a cell that names no gates, `block 1`."""
+    layer, _, *block = name.split(".")
+    known = dict(enumerate(gates(cell)))
+    return ", ".join([f"layer {layer}", *(known.get(int(n), f"block {int(n) + 1}") for n in block)])

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnn_jax.analysis import plots
+from rnn_jax.language.cells import gates
 from rnn_jax.language.plots import can_draw, save
 from rnn_jax.language.spectrum.measure import Findings
-from rnn_jax.language.spectrum.names import GATES, matrix_name
+from rnn_jax.language.spectrum.names import matrix_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +37,7 @@ def draw(found: Findings, cell: str, folder: Path) -> dict[str, Path]:
     if found.matrices:
         paths["eigenvalues"] = folder / "eigenvalues.png"
         # A row is a layer, where a layer has more than one.
-        columns = min(len(found.matrices), len(GATES.get(cell, range(COLUMNS))))
+        columns = min(len(found.matrices), len(gates(cell)) or COLUMNS)
         rows = -(-len(found.matrices) // columns)
         with _axes(paths["eigenvalues"], rows, columns) as axes:
             each = itertools.chain.from_iterable(axes)
