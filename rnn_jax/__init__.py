@@ -49,6 +49,7 @@ from rnn_jax.layers.dropout import Dropout, VariationalDropout
 from rnn_jax.layers.embedding import Embedding, EmbeddingParams
 from rnn_jax.layers.memoryless import Memoryless
 from rnn_jax.losses.linear_cross_entropy import linear_cross_entropy
+from rnn_jax.methods.associative import Associative
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.checkpointed import Checkpointed
 from rnn_jax.methods.scan import Scan
@@ -76,6 +77,7 @@ __all__ = [
     "LSTM",
     "MGU",
     "ArgumentError",
+    "Associative",
     "Bidirectional",
     "BidirectionalCarry",
     "BidirectionalParams",

@@ -35,10 +35,10 @@ def scan_blocks(
     return carry, ys
 
 
-def equal_parts(steps: int, size: int) -> int:
+def equal_parts(steps: int, size: int, most: int = MOST) -> int:
     """About as many steps of `size` bytes as make sense, so that no short block is left over."""
     wanted = 0 if is_symbolic_dim(size) else BYTES // max(1, size)
-    wanted = min(MOST, max(FEWEST, wanted))
+    wanted = min(most, max(FEWEST, wanted))
     if is_symbolic_dim(steps):
         return wanted
     parts = max(1, round(steps / wanted))

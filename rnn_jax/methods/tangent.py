@@ -109,9 +109,11 @@ def _tangent(
         a=keep.a or (not shape.derives_from_carry and _fits(length(xs) * shape.bytes, loops.store)),
     )
     end, found = _run(cell, loops, stored, params, start, xs)
-    # What is emitted beside the carry goes through the loop with it: there its derivative shares
-    # the products with the weights.
-    beside = jax.tree.map(lambda h: jnp.zeros_like(h).sum(0), found.h)
+    # What is made of the last carry beside the new one goes through the loop with it: there its
+    # derivative shares the products with the weights.
+    beside = None
+    if keep.h and shape.emits_recurred:
+        beside = jax.tree.map(lambda h: jnp.zeros_like(h).sum(0), found.h)
 
     # Without the checkpoint every block's preactivations would be stored after all.
     @functools.partial(jax.checkpoint, prevent_cse=False)
@@ -145,7 +147,7 @@ def _tangent(
         driven = jax.vmap(drive)(update, emit, d_a)
         (d_end, _), (d_carries, d_h) = solve(loops.linear, operator, (d_start, beside), driven)
         if keep.h and d_h is None:
-            _, d_h = jax.jvp(lambda c: cell.emit(c, a), (after,), (d_carries,))
+            _, d_h = jax.jvp(cell.emit, (after, a), (d_carries, d_a))
         if keep.a:
             d_before = before_each(d_start, d_carries)
             _, d_recurred = jax.jvp(lambda c: cell.recur(params, c, zs), (before,), (d_before,))

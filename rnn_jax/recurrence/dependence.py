@@ -38,14 +38,17 @@ def depends(f: Callable[..., Any], arguments: Sequence[Any], which: int) -> bool
     return any(_follow(jaxpr, marked)[1])
 
 
-def is_unitwise(f: Callable[..., Any], arguments: Sequence[Any]) -> bool:
+def is_unitwise(f: Callable[..., Any], arguments: Sequence[Any], of: int | None = None) -> bool:
     """Whether each number that `f` returns is made of those in the same place of its arguments.
 
-    Arguments of fewer axes than the others, such as a mark of each sequence, are of all places.
+    Of the first `of` of them, if that is said. Arguments of fewer axes than the others, such as a
+    mark of each sequence, are of all places.
     """
     jaxpr = jax.make_jaxpr(f)(*arguments).jaxpr
-    axes = [variable.aval.ndim for variable in jaxpr.invars]
-    return _is_unitwise(jaxpr, [n == max(axes) for n in axes])
+    count = len(jax.tree.leaves(arguments[:of]))
+    axes = [variable.aval.ndim for variable in jaxpr.invars[:count]]
+    marked = [n == max(axes) for n in axes] + [False] * (len(jaxpr.invars) - count)
+    return _is_unitwise(jaxpr, marked)
 
 
 def contains(f: Callable[..., Any], arguments: Sequence[Any], primitive: str) -> bool:

@@ -45,6 +45,15 @@ class Structure:
         """Whether h is made of the carry alone: then whoever has the carries has every h."""
         return not depends(self.cell.emit, (self.carry, self.a), 1)
 
+    @cached_property
+    def emits_recurred(self) -> bool:
+        """Whether h is made of the last carry in another way than through the new one."""
+
+        def h(carry: Carry, after: Carry, params: Params, z: Any) -> jax.Array:
+            return self.cell.emit(after, self.cell.recur(params, carry, z))
+
+        return depends(h, (self.carry, self.carry, self.params, self.z), 0)
+
     def unread_preactivations(self, steps: int) -> Any:
         """In place of those of so many steps, where nobody reads them."""
         return jax.tree.map(lambda leaf: jnp.zeros((steps, *leaf.shape), leaf.dtype), self.a)
@@ -66,13 +75,20 @@ class Structure:
     @cached_property
     def is_affine(self) -> bool:
         """Whether the whole step is affine in the carry: `c_t = M_t c_{t-1} + b_t`."""
-        cell = self.cell
-        return self._is_affine(lambda params, c, z: cell.update(c, cell.recur(params, c, z)))
+        return self._is_affine(lambda params, c, z: self._next(c, params, z))
 
     @cached_property
     def update_is_unitwise(self) -> bool:
         """Whether each unit of the next carry is made of the same unit of all that is read."""
         return is_unitwise(self.cell.update, (self.carry, self.a))
+
+    @cached_property
+    def is_unitwise(self) -> bool:
+        """Whether each unit of the next carry is made of the same unit of the last one."""
+        return is_unitwise(self._next, (self.carry, self.params, self.z), of=1)
+
+    def _next(self, carry: Carry, params: Params, z: Any) -> Carry:
+        return self.cell.update(carry, self.cell.recur(params, carry, z))
 
     def _is_affine(self, f: Callable[[Params, Carry, Any], Any]) -> bool:
         def tangent(params: Params, c: Carry, z: Any, d_c: Carry) -> Any:

@@ -1,0 +1,60 @@
+"""Linear cells with all of time at once."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from rnn_jax.arguments.settings import optional, positive, settle
+from rnn_jax.errors import StructureError
+from rnn_jax.methods.linear.chunked import Chunked
+from rnn_jax.methods.orbit.affine import Affine
+from rnn_jax.methods.tangent import TwoLoops
+from rnn_jax.recurrence.recurrence import Carry, Params, Recurrence
+from rnn_jax.recurrence.structure import structure
+
+
+@dataclasses.dataclass(frozen=True)
+class Associative:
+    """For cells that are linear in their carry, unit by unit: time in chunks, all at once.
+
+    `c_t = M_t c_{t-1} + b_t` is associative: a run of steps is one M and one b again. So chunks of
+    time are worked on side by side, and only what each hands to the next goes one after the other.
+    The numbers are those of `BPTT`, to rounding, in values and derivatives of every order; resets,
+    gaps and lengths are an M of 0 or of 1. Work and memory are O(T): each step is worked out twice,
+    with one more product for each array of the carry, in about `2 sqrt(T)` steps one after the
+    other where BPTT has T.
+
+    When: `LRU`, `S5`, `RGLRU`, `MinGRU`, `MinLSTM` over long sequences with few numbers a step
+    (batch times units below some thousand): there a core waits for the loop of `BPTT`, and here it
+    does not. With more numbers a step than that it runs as `BPTT` does, in one chunk. Sources:
+    Blelloch, Prefix sums and their applications, CMU-CS-90-190, 1990; Martin & Cundy, Parallelizing
+    linear recurrent neural nets over sequence length, ICLR 2018.
+
+    Raises `ArgumentError` for a `chunks` that is not a positive integer, and `StructureError` for a
+    cell whose step is not affine in the carry, or mixes its units, as one with a recurrent matrix.
+    """
+
+    chunks: int | None = None
+    """How many; T need not be a multiple. None takes so many that a step works on about 2^14
+    numbers, and sqrt(T) at most."""
+
+    def __post_init__(self) -> None:
+        """Refuse a number of chunks that is none."""
+        settle(self, chunks=optional(positive))
+
+    def __call__(
+        self, cell: Recurrence, params: Params, xs: Any, carry: Carry
+    ) -> tuple[Carry, jax.Array]:
+        """Both loops in chunks."""
+        shape = structure(cell, params, carry, xs)
+        if not shape.is_affine or not shape.is_unitwise or shape.emits_recurred:
+            what = "is not linear in"
+            if shape.is_affine:
+                what = "emits more than the new" if shape.is_unitwise else "mixes the units of"
+            raise StructureError(
+                f"Associative: the step of {cell!r} {what} its carry, so that its steps cannot be "
+                "joined to one; use BPTT(), or a linear cell such as LRU or MinGRU."
+            )
+        engine = Chunked(self.chunks)
+        return TwoLoops(Affine(engine), engine, store=0)(cell, params, xs, carry)
