@@ -151,7 +151,7 @@ def test_an_error_of_ones_own_function_is_shown_as_it_is():
     with pytest.raises(KeyError, match="mine"):
         rnn.Elman(3, 5, input_init=own).init(KEY)
     with pytest.raises(KeyError, match="mine"):
-        rnn.analysis.omega(CELL, PARAMS, XS, None, own)
+        rnn.analysis.omega(CELL, PARAMS, XS, loss=own)
 
 
 def test_an_activation_may_know_its_units():
