@@ -24,7 +24,7 @@ def gradient_by_lag(cell: rnn.Cell) -> jax.Array:
         k_params, k_xs = jax.random.split(key)
         params = cell.init(k_params, jnp.float64)
         xs = jax.random.normal(k_xs, (STEPS, 8, cell.input_size), jnp.float64)
-        norms = rnn.analysis.gradient_by_lag(cell, params, xs, None, lambda ys, _: ys.sum(-1))
+        norms = rnn.analysis.gradient_by_lag(cell, params, xs, loss=lambda ys, _: ys.sum(-1))
         return norms / norms[0]
 
     # Not vmap: batched float64 matmuls of this size can wait forever in jaxlib 0.10.2 on 2 cores.

@@ -38,17 +38,17 @@ def matrix(product, like):
 
 
 @functools.partial(jax.jit, static_argnums=2)
-def extremes(a, key, steps):
-    return rnn.analysis.extreme_eigenvalues(lambda v: a @ v, a[0], key, steps)
+def extremes(a, key, iterations):
+    return rnn.analysis.extreme_eigenvalues(lambda v: a @ v, a[0], key=key, iterations=iterations)
 
 
 def test_the_hessian_of_least_squares_is_the_covariance(least_squares, key):
     predictions, loss, params, covariance = least_squares
     product = rnn.analysis.hessian_product(lambda p: loss(predictions(p)), params)
-    again = rnn.analysis.gauss_newton_product(predictions, loss, params)
+    again = rnn.analysis.gauss_newton_product(predictions, params, loss=loss)
     np.testing.assert_allclose(matrix(product, params), covariance, rtol=1e-11, atol=1e-14)
     np.testing.assert_allclose(matrix(again, params), covariance, rtol=1e-11, atol=1e-14)
-    found = rnn.analysis.extreme_eigenvalues(product, params, key, steps=6)
+    found = rnn.analysis.extreme_eigenvalues(product, params, key=key, iterations=6)
     np.testing.assert_allclose(found.eigenvalues, np.linalg.eigvalsh(covariance), rtol=1e-10)
     assert found.errors.max() < 1e-12
 
@@ -79,10 +79,10 @@ def test_products_and_extremes_are_those_of_the_whole_matrices(network):
         jacobian = jax.jacrev(lambda flat: model(unravel(flat)).reshape(-1))(flat)
         products = (
             rnn.analysis.hessian_product(lambda p: loss(model(p)), params),
-            rnn.analysis.gauss_newton_product(model, loss, params),
+            rnn.analysis.gauss_newton_product(model, params, loss=loss),
         )
-        key = jax.random.key(3)
-        found = [rnn.analysis.extreme_eigenvalues(p, params, key, 40) for p in products]
+        extremes = functools.partial(rnn.analysis.extreme_eigenvalues, like=params, iterations=40)
+        found = [extremes(p, key=jax.random.key(3)) for p in products]
         return whole, jacobian, found
 
     whole, jacobian, (by_hessian, by_gauss_newton) = outcomes(flat)
@@ -136,7 +136,9 @@ def test_the_density_integrates_polynomials_exactly(rng, key):
     """`sum_i weights_i nodes_i^j = v' A^j v` up to degree 2m - 1, v the probe."""
     a = rng.normal(size=(12, 12))
     a = (a + a.T) / 5
-    found = rnn.analysis.spectral_density(lambda v: a @ v, jnp.zeros(12), key, steps=4, probes=3)
+    found = rnn.analysis.spectral_density(
+        lambda v: a @ v, jnp.zeros(12), key=key, iterations=4, probes=3
+    )
     assert found.nodes.shape == found.weights.shape == (3, 4)
     np.testing.assert_allclose(found.weights.sum(1), 1, rtol=1e-12)
     for i, probe in enumerate(jax.random.split(key, 3)):
@@ -154,7 +156,7 @@ def test_the_density_of_many_probes_is_that_of_the_eigenvalues(key):
     spectrum = jnp.where(jnp.arange(300) < 200, 0.0, 2.0)
     found = jax.jit(
         lambda: rnn.analysis.spectral_density(
-            lambda v: spectrum * v, spectrum, key, steps=5, probes=20
+            lambda v: spectrum * v, spectrum, key=key, iterations=5, probes=20
         )
     )()
     heavy = np.sum(found.weights, axis=1, where=np.asarray(found.nodes) > 1)
@@ -167,18 +169,18 @@ def test_the_density_of_many_probes_is_that_of_the_eigenvalues(key):
 
 
 def test_a_zero_matrix_and_a_single_number_are_no_exceptions(key):
-    found = rnn.analysis.extreme_eigenvalues(lambda v: 0 * v, jnp.zeros(3), key)
+    found = rnn.analysis.extreme_eigenvalues(lambda v: 0 * v, jnp.zeros(3), key=key)
     assert found.eigenvalues.tolist() == [0, 0, 0]
-    one = lanczos(lambda v: -3 * v, jnp.zeros(()), key, 7)
+    one = lanczos("lanczos", lambda v: -3 * v, jnp.zeros(()), key, 7)
     np.testing.assert_allclose(one.diagonal, [-3], rtol=1e-15)
 
 
-def test_mistakes_are_named(key):
+def test_mistakes_are_named():
     like = jnp.zeros(3)
-    with pytest.raises(rnn.ArgumentError, match="steps must be a positive integer, got 0"):
-        rnn.analysis.extreme_eigenvalues(lambda v: v, like, key, steps=0)
+    with pytest.raises(rnn.ArgumentError, match="iterations must be a positive integer, got 0"):
+        rnn.analysis.extreme_eigenvalues(lambda v: v, like, iterations=0)
     with pytest.raises(rnn.ArgumentError, match="probes must be a positive integer, got -1"):
-        rnn.analysis.spectral_density(lambda v: v, like, key, probes=-1)
+        rnn.analysis.spectral_density(lambda v: v, like, probes=-1)
     density = rnn.analysis.SpectralDensity(jnp.zeros((1, 1)), jnp.ones((1, 1)))
     with pytest.raises(rnn.ArgumentError, match="width must be a positive number, got 0"):
-        rnn.analysis.smoothed(density, like, 0)
+        rnn.analysis.smoothed(density, like, width=0)

@@ -153,7 +153,7 @@ def test_an_error_inside_a_function_of_the_user_passes_unchanged():
     with pytest.raises(KeyError, match="mine"):
         rnn.Elman(3, 5, input_init=own).init(KEY)
     with pytest.raises(KeyError, match="mine"):
-        rnn.analysis.omega(CELL, PARAMS, XS, None, own)
+        rnn.analysis.omega(CELL, PARAMS, XS, loss=own)
 
 
 def test_an_activation_may_know_its_units():

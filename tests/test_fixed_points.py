@@ -130,9 +130,9 @@ MISTAKES = {
         "slow must be a number of 0 or more, got -1",
     ),
     "iterations": (
-        lambda: rnn.analysis.fixed_points(CELL, PARAMS, jnp.zeros(1), STARTS, iterations=0),
+        lambda: rnn.analysis.fixed_points(CELL, PARAMS, jnp.zeros(1), STARTS, max_iterations=0),
         rnn.ArgumentError,
-        "iterations must be a positive integer",
+        "max_iterations must be a positive integer",
     ),
 }
 

@@ -18,9 +18,7 @@ pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 def test_a_scalar_weight_has_a_loss_and_a_derivative_of_its_own():
     """ln(w)^2 and 2 ln(w) / w."""
     cell, params, xs = constant(np.array([[0.5]]), 9)
-    value, grads = jax.value_and_grad(lambda params: flossing_loss(cell, params, xs, exponents=1))(
-        params
-    )
+    value, grads = jax.value_and_grad(lambda params: flossing_loss(cell, params, xs, k=1))(params)
     np.testing.assert_allclose(value, np.log(0.5) ** 2, rtol=1e-12)
     np.testing.assert_allclose(grads.w_hh, [[2 * np.log(0.5) / 0.5]], rtol=1e-12)
 
@@ -28,7 +26,7 @@ def test_a_scalar_weight_has_a_loss_and_a_derivative_of_its_own():
 def test_the_loss_is_the_mean_square_of_the_leading_exponents():
     case = REMEMBERING[0]
     params, xs = case.params(), case.xs(10, 2)
-    options = {"exponents": 2, "warmup": 2, "warmup_q": 1, "every": 3, "key": jax.random.key(7)}
+    options = {"k": 2, "warmup": 2, "warmup_q": 1, "every": 3, "key": jax.random.key(7)}
     expected = np.square(lyapunov_spectrum(case.cell, params, xs, **options).exponents).mean()
     np.testing.assert_allclose(flossing_loss(case.cell, params, xs, **options), expected)
 
@@ -41,7 +39,7 @@ def test_the_gradient_is_that_of_finite_differences(name, every):
 
     @jax.jit
     def loss(params, carry):
-        return flossing_loss(case.cell, params, xs, carry, exponents=2, every=every)
+        return flossing_loss(case.cell, params, xs, carry, k=2, every=every)
 
     check_grads(loss, (params, case.carry(params, (2,))), 1, ["rev"], rtol=1e-6, atol=1e-6)
 
@@ -95,9 +93,7 @@ def test_a_dying_direction_leaves_a_finite_gradient(rng):
     """Weights of rank one, and two exponents asked for: the second is rounding, or -inf."""
     cell, params, xs = constant(np.outer(rng.normal(size=4), rng.normal(size=4)), 6)
     exact = params._replace(w_hh=jnp.zeros((4, 4)).at[0, 0].set(0.5))
-    gradient = jax.jit(
-        jax.value_and_grad(lambda params: flossing_loss(cell, params, xs, exponents=2))
-    )
+    gradient = jax.jit(jax.value_and_grad(lambda params: flossing_loss(cell, params, xs, k=2)))
     for weights in params, exact:
         value, grads = gradient(weights)
         assert np.isfinite(value)
@@ -108,11 +104,11 @@ def test_a_dying_direction_leaves_a_finite_gradient(rng):
 
 def test_an_exponent_of_minus_infinity_is_left_out():
     arguments = given(np.tile(np.diag([0.5, 0.0]), (5, 1, 1)))
-    spectrum = lyapunov_spectrum(*arguments, exponents=2).exponents
+    spectrum = lyapunov_spectrum(*arguments, k=2).exponents
     assert np.isinf(spectrum).tolist() == [False, True]
-    loss = flossing_loss(*arguments, exponents=2)
+    loss = flossing_loss(*arguments, k=2)
     np.testing.assert_allclose(loss, np.square(spectrum[0]))
-    assert flossing_loss(*given(np.zeros((5, 2, 2))), exponents=2) == 0
+    assert flossing_loss(*given(np.zeros((5, 2, 2))), k=2) == 0
 
 
 def test_flossing_brings_the_exponents_to_zero():
@@ -122,7 +118,7 @@ def test_flossing_brings_the_exponents_to_zero():
     xs = jax.random.normal(jax.random.key(1), (15, 3, 2), jnp.float64) / 4
 
     def loss(params):
-        return flossing_loss(cell, params, xs, exponents=3)
+        return flossing_loss(cell, params, xs, k=3)
 
     @jax.jit
     def descend(params):

@@ -60,7 +60,7 @@ def test_fresh_gaussian_matrices_have_newmans_exponents(rng, k):
     """1/2 [ln(2 g^2 / N) + psi((N - i + 1) / 2)]; the terms of the mean are independent."""
     N, T, g = 6, 10_000, 1.5
     arguments = given(g / np.sqrt(N) * rng.normal(size=(T, N, N)))
-    measured = lyapunov_spectrum(*arguments, exponents=k).exponents
+    measured = lyapunov_spectrum(*arguments, k=k).exponents
     freedom = (N - np.arange(N)[:k]) / 2
     expected = (np.log(2 * g**2 / N) + digamma(freedom)) / 2
     error = np.sqrt(polygamma(1, freedom) / 4 / T)
@@ -208,8 +208,8 @@ def test_mistakes_are_named():
     arguments = constant(np.eye(3), 5)
     for spectrum in lyapunov_spectrum, adjoint_lyapunov_spectrum:
         for k in (0, 4, 2.0):
-            with pytest.raises(rnn.ArgumentError, match="exponents must be an integer from 1 to 3"):
-                spectrum(*arguments, exponents=k)
+            with pytest.raises(rnn.ArgumentError, match="k must be an integer from 1 to 3"):
+                spectrum(*arguments, k=k)
         for warmups in ({"warmup": 5}, {"warmup": 2, "warmup_q": 3}, {"warmup_q": -1}):
             with pytest.raises(
                 rnn.ArgumentError, match=r"must leave steps to count|warmup_q must be"

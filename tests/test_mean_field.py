@@ -35,7 +35,7 @@ def test_the_critical_gain_of_a_tanh_network_is_one():
     ("gain", "largest", "mean"), [(1.5, 0.0652, -0.7143), (2.0, 0.1547, -1.1490)]
 )
 def test_lyapunov_exponents_are_the_known_ones(gain, largest, mean):
-    found = rnn.analysis.mean_field_lyapunov(gain, 1000)
+    found = rnn.analysis.mean_field_lyapunov(gain, k=1000)
     assert round(float(found.largest), 4) == largest
     assert round(float(found.mean), 4) == mean
     np.testing.assert_allclose(found.exponents.mean(), found.mean, atol=3e-4)
@@ -45,7 +45,7 @@ def test_lyapunov_exponents_are_the_known_ones(gain, largest, mean):
 
 def test_dimension_and_entropy_are_near_those_simulated():
     """N = 4096, gain 2: Kaplan-Yorke dimension 0.2566 and entropy 0.01061 a unit."""
-    exponents = np.asarray(rnn.analysis.mean_field_lyapunov(2.0, 1000).exponents)
+    exponents = np.asarray(rnn.analysis.mean_field_lyapunov(2.0, k=1000).exponents)
     cumulated = np.cumsum(exponents)
     np.testing.assert_allclose(np.mean(cumulated > 0), 0.2566, rtol=0.01)
     np.testing.assert_allclose(np.maximum(exponents, 0).mean(), 0.01061, rtol=0.01)
@@ -62,13 +62,13 @@ def test_the_mean_exponent_is_that_of_simulated_networks(rng, gain):
             h = j @ np.tanh(h)
             slopes.append(-2 * np.log(np.cosh(h)).mean())
         means.append(np.linalg.slogdet(j)[1] / 512 + np.mean(slopes[100:]))
-    found = rnn.analysis.mean_field_lyapunov(gain, 1000)
+    found = rnn.analysis.mean_field_lyapunov(gain, k=1000)
     np.testing.assert_allclose(np.mean(means), found.mean, rtol=0.02)
 
 
 def test_dying_networks_have_the_triangle_law():
     """All slopes 1: exponents are log|eigenvalue| of the matrix itself, by the circular law."""
-    found = rnn.analysis.mean_field_lyapunov(0.8, 50)
+    found = rnn.analysis.mean_field_lyapunov(0.8, k=50)
     p = (np.arange(50) + 0.5) / 50
     np.testing.assert_allclose(found.exponents, np.log(0.8) + np.log(1 - p) / 2, rtol=1e-12)
     np.testing.assert_allclose(found.mean, np.log(0.8) - 0.5, rtol=1e-12)
@@ -136,9 +136,7 @@ def test_gradients_of_a_wide_network_grow_as_predicted(simulated):
     """chi is the squared length from step to step; over 100 steps, by the map's logarithms."""
     cell, params, inputs, _, predicted = simulated
     gradient = jax.jit(
-        lambda p: rnn.analysis.gradient_by_lag(
-            cell, p, inputs[:, 0], None, lambda ys, _: ys.sum(-1)
-        )
+        lambda p: rnn.analysis.gradient_by_lag(cell, p, inputs[:, 0], loss=lambda ys, _: ys.sum(-1))
     )
     logs = np.log(gradient(params))
     rate = (logs[120] - logs[20]) / 100
@@ -155,6 +153,6 @@ def test_mistakes_are_named():
         with pytest.raises(rnn.ArgumentError, match=message):
             rnn.analysis.mean_field(**arguments)
     with pytest.raises(rnn.ArgumentError, match="gain must be a positive number"):
-        rnn.analysis.mean_field_lyapunov(-1.0, 10)
-    with pytest.raises(rnn.ArgumentError, match="exponents must be a positive integer"):
-        rnn.analysis.mean_field_lyapunov(1.0, 0)
+        rnn.analysis.mean_field_lyapunov(-1.0, k=10)
+    with pytest.raises(rnn.ArgumentError, match="k must be a positive integer"):
+        rnn.analysis.mean_field_lyapunov(1.0, k=0)

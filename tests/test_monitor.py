@@ -1,5 +1,6 @@
 """The metrics for logging: each is what the whole analysis says, or a bound that is close."""
 
+import dataclasses
 import functools
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import rnn_jax as rnn
+from tests.cases import REMEMBERING
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -29,10 +31,12 @@ def found():
 
     def both(params, xs, targets):
         given = model, params, xs
-        metrics = rnn.analysis.gradient_metrics(*given, targets, squares, lags=LAGS)
-        by_lag = rnn.analysis.gradient_map(*given, targets, squares).log_norms[-1, ::-1]
+        metrics = rnn.analysis.gradient_metrics(*given, loss=squares, targets=targets, lags=LAGS)
+        by_lag = rnn.analysis.gradient_map(*given, loss=squares, targets=targets).log_norms[
+            -1, ::-1
+        ]
         share = rnn.analysis.saturated_share(*given)
-        rates = rnn.analysis.lyapunov_spectrum(*given, exponents=1, warmup_q=5)
+        rates = rnn.analysis.lyapunov_spectrum(*given, k=1, warmup_q=5)
         return metrics, (by_lag, share, rates.exponents)
 
     return params, *jax.jit(both)(params, xs, targets)
@@ -73,7 +77,7 @@ def test_large_matrices_are_measured_from_both_sides_and_a_chain_exactly(rng):
     first = rnn.ElmanParams(jnp.zeros((1, 100)), jnp.asarray(w), jnp.zeros(100))
     params = first, rnn.ElmanParams(jnp.zeros((100, 100)), jnp.asarray(chain), jnp.zeros(100))
     measure = functools.partial(rnn.analysis.gradient_metrics, cell, loss=squares)
-    found = jax.jit(measure)(params, jnp.zeros((2, 1)), 0.0)
+    found = jax.jit(measure)(params, jnp.zeros((2, 1)), targets=0.0)
     radius, norm = found.spectral_radius["0.w_hh"], found.spectral_norm["0.w_hh"]
     exact = np.abs(np.linalg.eigvals(w)).max(), np.linalg.norm(w, 2)
     assert exact[0] <= radius <= 1.01 * exact[0]
@@ -84,8 +88,53 @@ def test_large_matrices_are_measured_from_both_sides_and_a_chain_exactly(rng):
 
 
 def test_a_projection_has_no_square_matrix(key):
-    assert rnn.analysis.recurrent_matrices(rnn.ProjectedLSTM(2, 8, 4).init(key)) == {}
-    assert rnn.analysis.recurrent_matrices(rnn.Jordan(2, 8, 4).init(key)) == {}
+    for cell in rnn.ProjectedLSTM(2, 8, 4), rnn.Jordan(2, 8, 4), rnn.Jordan(2, 4, 4):
+        assert rnn.analysis.recurrent_matrices(cell, cell.init(key)) == {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns(rnn.Cell):
+    """`h = tanh(W h + U x)` of column vectors, by params whose names say nothing."""
+
+    @property
+    def input(self):
+        return rnn.Input((3,), jnp.floating)
+
+    def init(self, key, dtype=jnp.float32):
+        return {"a": jnp.eye(3, dtype=dtype), "b": jax.random.normal(key, (2, 3, 3), dtype)}
+
+    def initial_carry(self, params, batch_shape=()):
+        return jnp.zeros((*batch_shape, 3), params["a"].dtype)
+
+    def project(self, params, xs):
+        return jnp.einsum("ij,...j->...i", params["a"], xs)
+
+    def step(self, params, carry, z):
+        twice = [jnp.einsum("ij,...j->...i", w, jnp.tanh(carry)) for w in params["b"]]
+        h = jnp.tanh(z + sum(twice))
+        return h, h
+
+
+def test_a_matrix_of_the_loop_is_found_by_what_the_step_does_with_it(key):
+    """Not by a name: transposed, two of one leaf, and beside a matrix of the input as square."""
+    cell = Columns()
+    params = cell.init(key)
+    found = rnn.analysis.recurrent_matrices(cell, params)
+    assert [*found] == ["b.0", "b.1"]
+    for w, expected in zip(found.values(), params["b"], strict=True):
+        np.testing.assert_array_equal(w, expected.T)
+
+
+def test_what_is_around_a_cell_does_not_matter(key):
+    """Nor a layer between two whose weight is as square, which is in no loop, nor noise."""
+    upper = rnn.zoneout(rnn.MGU(4, 4), 0.1)
+    inner = rnn.stack(rnn.leaky(rnn.Elman(4, 4), 0.5), rnn.Dense(4, 4), upper)
+    cell = rnn.stack(rnn.residual(inner), rnn.Dropout(4, 0.5))
+    names = [*rnn.analysis.recurrent_matrices(cell, cell.init(key))]
+    assert [name.rpartition("w_hh")[2] for name in names] == ["", ".0", ".1"]
+    (case,) = (case for case in REMEMBERING if case.name == "reset-before")
+    found = rnn.analysis.recurrent_matrices(case.cell, case.params())
+    assert [*found] == ["w_hr", "w_hz", "w_hn"]
 
 
 @pytest.mark.parametrize("lags", [[8], [-1], [1.5]])
@@ -93,4 +142,6 @@ def test_lags_that_xs_has_not_are_refused(key, lags):
     cell = rnn.Elman(1, 2)
     params = cell.init(key, jnp.float64)
     with pytest.raises(rnn.ArgumentError, match="lags must be integers from 0 to 7, got"):
-        rnn.analysis.gradient_metrics(cell, params, jnp.ones((8, 1)), 0.0, squares, lags=lags)
+        rnn.analysis.gradient_metrics(
+            cell, params, jnp.ones((8, 1)), loss=squares, targets=0.0, lags=lags
+        )

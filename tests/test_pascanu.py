@@ -15,8 +15,7 @@ def outputs(ys, targets):
     return ys.sum(-1)
 
 
-def last_output(ys, targets):
-    return jnp.zeros(ys.shape[:-1], ys.dtype).at[-1].set(ys[-1].sum(-1))
+last_output = rnn.analysis.last(outputs)
 
 
 def elman_by_hand(params, xs, weights):
@@ -51,7 +50,7 @@ def test_omega_is_that_of_the_paper(rng, loss):
     xs = rng.normal(size=(6, 4, 2))
 
     def omega(w_hh):
-        return rnn.analysis.omega(cell, params._replace(w_hh=w_hh), xs, None, loss)
+        return rnn.analysis.omega(cell, params._replace(w_hh=w_hh), xs, loss=loss)
 
     value, gradient = jax.jit(jax.value_and_grad(omega))(params.w_hh)
     weights = np.ones(6) if loss is outputs else np.eye(6)[-1]
@@ -63,7 +62,7 @@ def test_omega_is_that_of_the_paper(rng, loss):
 def test_an_orthogonal_linear_network_has_nothing_to_regularise(key):
     cell = rnn.Elman(2, 4, activation=lambda a: a)
     params = cell.init(key, jnp.float64)
-    omega = rnn.analysis.omega(cell, params, jnp.ones((7, 2)), None, last_output)
+    omega = rnn.analysis.omega(cell, params, jnp.ones((7, 2)), loss=last_output)
     np.testing.assert_allclose(omega, 0, atol=1e-25)
 
 
@@ -71,7 +70,7 @@ def test_omega_sees_gradients_that_no_float_holds():
     """A weight of 1e-10 over 100 steps: each of the 99 ratios is 1e-10, though 1e-990 is not."""
     cell = rnn.Elman(1, 1, activation=lambda a: a)
     params = rnn.ElmanParams(jnp.ones((1, 1)), jnp.full((1, 1), 1e-10), jnp.zeros(1))
-    omega = rnn.analysis.omega(cell, params, jnp.ones((100, 1)), None, last_output)
+    omega = rnn.analysis.omega(cell, params, jnp.ones((100, 1)), loss=last_output)
     np.testing.assert_allclose(omega, 99 * (1 - 1e-10) ** 2, rtol=1e-12)
 
 
@@ -80,7 +79,7 @@ def test_omega_of_dead_units_is_finite_and_so_is_its_gradient():
     cell = rnn.IRNN(1, 3)
     params = rnn.ElmanParams(jnp.ones((1, 3)), jnp.eye(3), jnp.full(3, -9.0))
     omega = jax.value_and_grad(
-        lambda p: rnn.analysis.omega(cell, p, jnp.ones((5, 1)), None, outputs)
+        lambda p: rnn.analysis.omega(cell, p, jnp.ones((5, 1)), loss=outputs)
     )
     value, grads = jax.jit(omega)(params)
     assert value == 0
@@ -112,7 +111,7 @@ def test_omega_is_that_of_the_jacobians_of_any_cell(name):
                 for tree in (pull(arriving), arriving)
             ]
             total = total + (jnp.sqrt(squares[0] / squares[1]) - 1) ** 2
-        return total, rnn.analysis.omega(cell, params, xs, None, outputs, start)
+        return total, rnn.analysis.omega(cell, params, xs, start, loss=outputs)
 
     expected, found = outcomes(params)
     np.testing.assert_allclose(found, expected, rtol=1e-10)
@@ -122,9 +121,7 @@ def test_training_on_omega_alone_makes_it_small(key):
     cell = rnn.Elman(1, 4)
     params = cell.init(key, jnp.float64)._replace(w_hh=jnp.eye(4) / 2)
     xs = jax.random.normal(key, (8, 2, 1), jnp.float64)
-    omega = jax.jit(
-        jax.value_and_grad(lambda p: rnn.analysis.omega(cell, p, xs, None, last_output))
-    )
+    omega = jax.jit(jax.value_and_grad(lambda p: rnn.analysis.omega(cell, p, xs, loss=last_output)))
     start, _ = omega(params)
     for _ in range(100):
         value, grads = omega(params)
@@ -149,12 +146,14 @@ def test_a_gradient_below_the_bound_vanishes_by_its_powers(key):
     params = cell.init(key, jnp.float64)
     params = params._replace(w_hh=0.8 * params.w_hh)
     xs = jax.random.normal(key, (40, 1), jnp.float64)
-    found = rnn.analysis.gradient_map(cell, params, xs, None, outputs)
+    found = rnn.analysis.gradient_map(cell, params, xs, loss=outputs)
     bound = np.log(rnn.analysis.gradient_bound(params.w_hh))
     t, k = np.tril_indices(40)
     assert np.all(found.log_norms[t, k] <= np.log(6) / 2 + bound * (t - k + 1) + 1e-9)
 
 
 def test_a_bound_of_no_matrix_is_refused():
-    with pytest.raises(rnn.ShapeError, match=r"w_hh must be a matrix, got shape \(3,\)"):
+    with pytest.raises(
+        rnn.ShapeError, match=r"gradient_bound: w must be a matrix, got shape \(3,\)"
+    ):
         rnn.analysis.gradient_bound(jnp.zeros(3))

@@ -38,7 +38,7 @@ def test_the_spectrum_has_its_median_its_largest_and_its_bands(ax, rng):
     lags, values = np.array([1, 5, 9]), -np.sort(rng.uniform(0, 9, size=(3, 2, 11)))
     values[2, 0, 4:] = -np.inf
     found = rnn.analysis.GradientSpectrum(lags, jnp.asarray(values))
-    assert plots.gradient_spectrum(found, ax) is ax
+    assert plots.gradient_spectrum(found, ax=ax) is ax
     over = np.sort(values.reshape(3, 22))
     np.testing.assert_array_equal(line(ax, "largest").get_xdata(), lags)
     np.testing.assert_array_equal(line(ax, "largest").get_ydata(), over[:, -1])
@@ -65,7 +65,7 @@ def test_the_spectrum_has_its_median_its_largest_and_its_bands(ax, rng):
 def test_a_leading_spectrum_and_one_of_zeros_are_drawn_too(ax):
     zeros = jnp.full((2, 3), -jnp.inf)
     found = rnn.analysis.LeadingSpectrum(np.array([1, 2]), zeros, jnp.zeros(2), jnp.zeros(2))
-    plots.gradient_spectrum(found, ax)
+    plots.gradient_spectrum(found, ax=ax)
     assert (line(ax, "largest").get_ydata() < ax.get_ylim()[0]).all()
     assert "100% are 0" in ax.texts[0].get_text()
 
@@ -73,7 +73,7 @@ def test_a_leading_spectrum_and_one_of_zeros_are_drawn_too(ax):
 def test_the_legend_of_the_spectrum_hides_nothing(ax):
     lags, values = np.array([1, 128]), np.full((2, 40), -np.inf)  # bands all over the picture
     values[:, 0], values[0, 1:30] = 0, np.linspace(-50, 0, 29)
-    plots.gradient_spectrum(rnn.analysis.GradientSpectrum(lags, jnp.asarray(values)), ax)
+    plots.gradient_spectrum(rnn.analysis.GradientSpectrum(lags, jnp.asarray(values)), ax=ax)
     ax.figure.draw_without_rendering()
     legend, axes = ax.get_legend().get_window_extent(), ax.get_window_extent()
     assert legend.y0 >= axes.y1
@@ -85,7 +85,7 @@ def test_the_legend_of_the_spectrum_hides_nothing(ax):
 
 def test_the_map_shows_every_norm_and_masks_what_is_zero(ax):
     norms = np.array([[0.0, -np.inf, -np.inf], [-700.0, -1, -np.inf], [-5000, -np.inf, -2]])
-    plots.gradient_map(rnn.analysis.GradientMap(jnp.asarray(norms), jnp.zeros(3)), ax)
+    plots.gradient_map(rnn.analysis.GradientMap(jnp.asarray(norms), jnp.zeros(3)), ax=ax)
     (image,) = ax.get_images()
     shown = image.get_array()
     np.testing.assert_array_equal(shown.mask, np.isinf(norms))
@@ -97,17 +97,29 @@ def test_the_map_shows_every_norm_and_masks_what_is_zero(ax):
 
 def test_the_gradient_by_lag_has_its_horizon(ax):
     by_lag = jnp.arange(400.0) * jnp.log(0.9)
-    plots.gradient_by_lag(rnn.analysis.GradientMap(jnp.zeros((400, 400)), by_lag), ax)
+    plots.gradient_by_lag(rnn.analysis.GradientMap(jnp.zeros((400, 400)), by_lag), ax=ax)
     curve, horizon = ax.get_lines()
     np.testing.assert_allclose(curve.get_ydata(), by_lag)
     assert set(horizon.get_xdata()) == {28}
     assert "95% of the gradient lies within 28 steps" in horizon.get_label()
 
 
+def test_a_lag_that_no_sequence_is_long_enough_for_is_not_drawn(ax):
+    values = np.array(
+        [[[0.0, -1.0], [-2.0, -3.0]], [[-1.0, -2.0], [np.nan] * 2], [[np.nan] * 2] * 2]
+    )
+    plots.gradient_spectrum(
+        rnn.analysis.GradientSpectrum(np.array([1, 2, 3]), jnp.asarray(values)), ax=ax
+    )
+    np.testing.assert_array_equal(line(ax, "largest").get_xdata(), [1, 2])
+    np.testing.assert_array_equal(line(ax, "largest").get_ydata(), [0, -1])
+    assert not ax.texts
+
+
 def test_every_exponent_is_seen_to_settle(ax, rng):
     running, steps = rng.normal(size=(5, 3, 2)), np.array([2, 4, 6, 8, 9])
     plots.lyapunov_convergence(
-        rnn.analysis.LyapunovSpectrum(jnp.zeros((3, 2)), jnp.asarray(running), steps), ax
+        rnn.analysis.LyapunovSpectrum(jnp.zeros((3, 2)), jnp.asarray(running), steps), ax=ax
     )
     zero, *lines = ax.get_lines()
     assert set(zero.get_ydata()) == {0}
@@ -123,7 +135,7 @@ def test_every_exponent_is_seen_to_settle(ax, rng):
 def test_an_exponent_of_a_direction_that_dies_is_left_out(ax):
     running = jnp.array([[0.5, -jnp.inf], [0.25, -jnp.inf]])
     plots.lyapunov_convergence(
-        rnn.analysis.LyapunovSpectrum(running[-1], running, np.array([1, 2])), ax
+        rnn.analysis.LyapunovSpectrum(running[-1], running, np.array([1, 2])), ax=ax
     )
     np.testing.assert_array_equal(ax.get_lines()[1].get_ydata(), [0.5, 0.25])
     assert np.isnan(ax.get_lines()[2].get_ydata()).all()
@@ -133,7 +145,7 @@ def test_an_exponent_of_a_direction_that_dies_is_left_out(ax):
 def test_eigenvalues_lie_in_the_plane_with_the_unit_circle(ax, rng):
     w = rng.normal(size=(6, 6))
     found = rnn.analysis.normality(w)
-    plots.eigenvalues(found, ax)
+    plots.eigenvalues(found, ax=ax)
     drawn = line(ax, "eigenvalues")
     values = drawn.get_xdata() + 1j * drawn.get_ydata()
     np.testing.assert_array_equal(values, found.eigenvalues)
@@ -146,7 +158,7 @@ def test_the_pseudospectrum_has_contours_where_they_belong(ax):
     """Of a matrix of one number w they are circles around it, and the levels their radii."""
     axis = np.linspace(-3, 3, 121)
     smallest = np.abs(axis + 1j * axis[:, None] - 0.5)
-    plots.pseudospectrum(smallest, axis, axis, [0.5 + 0j], ax)
+    plots.pseudospectrum(smallest, axis, axis, eigenvalues=[0.5 + 0j], ax=ax)
     (contours,) = [c for c in ax.collections if hasattr(c, "levels")]
     assert 0 in contours.levels
     for level, path in zip(contours.levels, contours.get_paths(), strict=True):
@@ -163,7 +175,7 @@ def test_fixed_points_lie_among_the_trajectories_and_are_marked(ax):
     starts = rnn.ElmanCarry(jnp.linspace(-1, 1, 7)[:, None] * jnp.array([[1.0, 0, 0]]))
     found = rnn.analysis.fixed_points(cell, params, jnp.zeros(1), starts)
     _, hs = rnn.unroll(cell, params, jnp.zeros((9, 7, 1)), starts)
-    plots.fixed_points(found, hs, ax)
+    plots.fixed_points(found, trajectories=hs, ax=ax)
     stable, unstable = line(ax, "stable"), line(ax, "unstable")
     centre = np.asarray(hs)[..., 0].mean()
     np.testing.assert_allclose(
@@ -193,7 +205,7 @@ def test_slow_points_are_marked_as_such_and_nothing_is_refused(ax):
 
 def test_the_density_is_the_smoothed_one(ax):
     found = rnn.analysis.SpectralDensity(jnp.array([[0.0, 10.0]]), jnp.array([[0.75, 0.25]]))
-    plots.spectral_density(found, ax, width=0.5)
+    plots.spectral_density(found, ax=ax, width=0.5)
     curve = ax.get_lines()[1]
     grid, heights = curve.get_xdata(), curve.get_ydata()
     np.testing.assert_allclose(np.trapezoid(heights, grid), 1, rtol=1e-4)
@@ -219,7 +231,7 @@ def test_all_values_of_a_real_spectrum_are_in_the_picture(ax):
     cell = rnn.GRU(2, 4)
     params = cell.init(jax.random.key(0), jnp.float64)
     found = rnn.analysis.gradient_spectrum(cell, params, jnp.ones((6, 2)))
-    plots.gradient_spectrum(found, ax)
+    plots.gradient_spectrum(found, ax=ax)
     low, high = ax.get_ylim()
     assert low <= found.log_values.min()
     assert found.log_values.max() <= high

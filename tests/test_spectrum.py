@@ -170,7 +170,7 @@ def test_leading_values_are_the_first_of_all():
     case = REMEMBERING[-1]
     params, xs = case.params(), case.xs(20, 2)
     arguments = case.cell, params, xs
-    leading = leading_gradient_spectrum(*arguments, 2, lags=[1, 20], oversample=1)
+    leading = leading_gradient_spectrum(*arguments, k=2, lags=[1, 20], oversample=1)
     spectrum = gradient_spectrum(*arguments, lags=[1, 20])
     assert leading.change.max() < 1e-10
     np.testing.assert_allclose(leading.log_values, spectrum.log_values[..., :2], rtol=1e-8)
@@ -219,7 +219,7 @@ def reflected(d):
 def test_leading_values_of_a_network_of_1024_units():
     d = 0.6 ** np.arange(1024.0)
     arguments = constant(reflected(d), 50)
-    leading = leading_gradient_spectrum(*arguments, 3, oversample=2, lags=[1, 30])
+    leading = leading_gradient_spectrum(*arguments, k=3, oversample=2, lags=[1, 30])
     expected = np.array([[1], [30]]) * np.log(d[:3])
     np.testing.assert_allclose(leading.log_values, expected, rtol=1e-9, atol=1e-9)
 
@@ -227,14 +227,14 @@ def test_leading_values_of_a_network_of_1024_units():
 def test_leading_values_from_1_to_e_to_the_minus_4158():
     """d^lag: the second lies below the first by more than a float can add."""
     d = np.array([1.0, 0.5, 0.25, 0.1, 0.01, 0.001])
-    leading = leading_gradient_spectrum(*constant(reflected(d), 3000), 3, lags=[10, 3000])
+    leading = leading_gradient_spectrum(*constant(reflected(d), 3000), k=3, lags=[10, 3000])
     expected = np.array([[10], [3000]]) * np.log(d[:3])
     np.testing.assert_allclose(leading.log_values, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_an_unconverged_value_says_so(rng):
     arguments = given(rng.normal(size=(1, 30, 30)))
-    leading = leading_gradient_spectrum(*arguments, 3, oversample=0, max_iterations=2)
+    leading = leading_gradient_spectrum(*arguments, k=3, oversample=0, max_iterations=2)
     assert leading.iterations.item() == 2
     assert leading.change.item() > 1e-6
 
@@ -246,6 +246,6 @@ def test_mistakes_are_named():
             gradient_spectrum(*arguments, lags=lags)
     for k in (0, 4, 1.0, True):
         with pytest.raises(rnn.ArgumentError, match="k must be an integer from 1 to 3"):
-            leading_gradient_spectrum(*arguments, k)
+            leading_gradient_spectrum(*arguments, k=k)
     with pytest.raises(rnn.ArgumentError, match="oversample must be an integer of 0 or more"):
-        leading_gradient_spectrum(*arguments, 1, oversample=-1)
+        leading_gradient_spectrum(*arguments, k=1, oversample=-1)

@@ -16,6 +16,7 @@ from rnn_jax.analysis.flatten import flatten_carry, unflatten_carry
 from rnn_jax.analysis.flossing import flossing_loss
 from rnn_jax.analysis.jacobians import Propagator, propagator, step_jacobians
 from rnn_jax.analysis.leading import LeadingSpectrum, leading_gradient_spectrum
+from rnn_jax.analysis.losses import last
 from rnn_jax.analysis.lyapunov import (
     LyapunovSpectrum,
     adjoint_lyapunov_spectrum,
@@ -67,6 +68,7 @@ __all__ = [
     "gradient_spectrum",
     "hessian_product",
     "kaplan_yorke_dimension",
+    "last",
     "leading_gradient_spectrum",
     "lyapunov_spectrum",
     "mean_field",

@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rnn_jax.analysis.arguments import floats, one_number, vector
+from rnn_jax.analysis.arguments import first_key, floats, one_number, vector
 from rnn_jax.analysis.arguments import like as of_the_form
 from rnn_jax.analysis.lanczos import Product, lanczos, ritz
-from rnn_jax.arguments.arrays import one_key
 from rnn_jax.arguments.settings import above_zero, function, instance, positive
 from rnn_jax.cell import Params
 
@@ -45,7 +44,7 @@ def _hessian_product(caller: str, loss: Callable[[Any], jax.Array], at: Any) -> 
 
 
 def gauss_newton_product(
-    model: Callable[[Params], Any], loss: Callable[[Any], jax.Array], params: Params
+    model: Callable[[Params], Any], params: Params, *, loss: Callable[[Any], jax.Array]
 ) -> Product:
     """The Gauss-Newton matrix of `loss(model(params))` as `v -> J' H_L J v`.
 
@@ -60,7 +59,8 @@ def gauss_newton_product(
 
     >>> import jax.numpy as jnp, rnn_jax as rnn
     >>> half_squares = lambda ys: jnp.sum(ys**2) / 2
-    >>> product = rnn.analysis.gauss_newton_product(jnp.square, half_squares, jnp.array([1.0, 3.0]))
+    >>> params = jnp.array([1.0, 3.0])
+    >>> product = rnn.analysis.gauss_newton_product(jnp.square, params, loss=half_squares)
     >>> product(jnp.array([1.0, 1.0])).tolist()
     [4.0, 36.0]
     """
@@ -79,7 +79,7 @@ def gauss_newton_product(
 
 
 class Extremes(NamedTuple):
-    """What m steps of Lanczos know of a spectrum."""
+    """What m iterations of Lanczos know of a spectrum."""
 
     eigenvalues: jax.Array
     """`(m,)`, ascending: the first is close to the smallest, the last to the largest; those in
@@ -88,26 +88,29 @@ class Extremes(NamedTuple):
     """`(m,)`: there is an eigenvalue at least as near as this."""
 
 
-def extreme_eigenvalues(product: Product, like: Any, key: jax.Array, steps: int = 64) -> Extremes:
+def extreme_eigenvalues(
+    product: Product, like: Any, *, iterations: int = 64, key: jax.Array | None = None
+) -> Extremes:
     """The eigenvalues at both ends of a symmetric matrix, from its products with vectors.
 
     The Ritz values of Lanczos' method: they converge from within, those at the ends first. With
-    as many steps as dimensions they are all the eigenvalues, and exact. An error bound says how
-    near an eigenvalue is, not that none was missed.
+    as many iterations as dimensions they are all the eigenvalues, and exact. An error bound says
+    how near an eigenvalue is, not that none was missed. The first direction is drawn from `key`,
+    `jax.random.key(0)` if None.
 
     Shapes: `like` a pytree as `product` takes, n numbers; the results `(m,)`, m the smaller of
-    steps and n. Cost: m products, O(n m^2) for keeping m vectors orthogonal, and their memory.
-    Source: Parlett, The symmetric eigenvalue problem, 1980, chapter 13.
+    `iterations` and n. Cost: m products, O(n m^2) for keeping m vectors orthogonal, and their
+    memory. Source: Parlett, The symmetric eigenvalue problem, 1980, chapter 13.
 
-    Raises `ArgumentError` for steps that are not positive.
+    Raises `ArgumentError` for iterations that are not positive.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> stretch = lambda v: v * jnp.arange(1.0, 301.0)
-    >>> found = rnn.analysis.extreme_eigenvalues(stretch, jnp.zeros(300), jax.random.key(0), 100)
+    >>> found = rnn.analysis.extreme_eigenvalues(stretch, jnp.zeros(300), iterations=100)
     >>> found.eigenvalues[jnp.array([0, -1])].round(2).tolist()
     [1.0, 300.0]
     """
-    tridiagonal = lanczos(product, like, key, steps, "extreme_eigenvalues")
+    tridiagonal = lanczos("extreme_eigenvalues", product, like, key, iterations)
     values, _, last = ritz(tridiagonal)
     return Extremes(values, jnp.abs(tridiagonal.off_diagonal[-1] * last))
 
@@ -122,34 +125,40 @@ class SpectralDensity(NamedTuple):
 
 
 def spectral_density(
-    product: Product, like: Any, key: jax.Array, steps: int = 64, probes: int = 8
+    product: Product,
+    like: Any,
+    *,
+    iterations: int = 64,
+    probes: int = 8,
+    key: jax.Array | None = None,
 ) -> SpectralDensity:
     """How the eigenvalues of a symmetric matrix are spread: stochastic Lanczos quadrature.
 
     For a random direction v, Lanczos' m Ritz values and the squares of the first entries of
     their eigenvectors are the nodes and weights of a Gauss quadrature of
     `v' f(A) v = sum_i weights_i f(nodes_i)`, exact for polynomials up to degree 2m - 1; its mean
-    over probes tends to `trace f(A) / n`. Draw it with `smoothed`.
+    over probes tends to `trace f(A) / n`. Draw it with `smoothed`. The probes are drawn from `key`,
+    `jax.random.key(0)` if None.
 
     Shapes: `like` a pytree as `product` takes, n numbers. Cost: probes times that of
     `extreme_eigenvalues`, one after the other. Sources: Ubaru, Chen & Saad, SIAM Journal on Matrix
     Analysis 38, 2017; Ghorbani, Krishnan & Xiao, An investigation into neural net optimization
     via Hessian eigenvalue density, ICML 2019.
 
-    Raises `ArgumentError` for steps or probes that are not positive.
+    Raises `ArgumentError` for iterations or probes that are not positive.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> twice = lambda v: 2 * v
-    >>> found = rnn.analysis.spectral_density(twice, jnp.zeros(50), jax.random.key(0), steps=1)
+    >>> found = rnn.analysis.spectral_density(twice, jnp.zeros(50), iterations=1)
     >>> found.nodes.round(4).tolist() == [[2.0]] * 8, found.weights.tolist() == [[1.0]] * 8
     (True, True)
     """
     caller = "spectral_density"
     probes = positive(f"{caller}: probes", probes)
-    key = one_key(f"{caller}: key", key)
+    key = first_key(f"{caller}: key", key)
 
     def probe(key: jax.Array) -> SpectralDensity:
-        values, first, _ = ritz(lanczos(product, like, key, steps, caller))
+        values, first, _ = ritz(lanczos(caller, product, like, key, iterations))
         return SpectralDensity(values, jnp.square(first))
 
     return lax.map(probe, jax.random.split(key, probes))
@@ -158,7 +167,7 @@ def spectral_density(
 a_density = instance(SpectralDensity, ", as rnn_jax.analysis.spectral_density returns it")
 
 
-def smoothed(density: SpectralDensity, grid: jax.Array, width: float) -> jax.Array:
+def smoothed(density: SpectralDensity, grid: jax.Array, *, width: float) -> jax.Array:
     """A spectral density as a curve: every point mass a Gaussian of standard deviation `width`.
 
     Shapes: grid `(G,)`; the result `(G,)`, whose integral is 1.

@@ -9,11 +9,9 @@ import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from rnn_jax.arguments.arrays import is_array, taken_tree
-from rnn_jax.arguments.settings import not_negative, positive, short
+from rnn_jax.analysis.arguments import starts_of
+from rnn_jax.arguments.settings import not_negative, positive
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.checks import check_layer
-from rnn_jax.errors import ShapeError, StructureError
 from rnn_jax.unroll import step
 
 
@@ -46,7 +44,7 @@ def fixed_points(
     *,
     slow: float = 1e-4,
     apart: float = 1e-3,
-    iterations: int = 200,
+    max_iterations: int = 200,
 ) -> FixedPoints:
     """Find the fixed and the slow points of a cell under a constant input, and linearise there.
 
@@ -70,10 +68,10 @@ def fixed_points(
       starts: Carries with one axis of starts in front.
       slow: The largest q that counts as slow; what ended faster is left out.
       apart: Points nearer to each other than this are one, the slowest of them.
-      iterations: How many at most, a start.
+      max_iterations: When to stop in any case, for each start.
 
     Raises:
-      ArgumentError: slow or apart negative, or iterations not positive.
+      ArgumentError: slow or apart negative, or max_iterations not positive.
       ShapeError, DtypeError, StructureError: As `rnn_jax.step` with `starts` as its carry, and
         for a cell without memory.
 
@@ -88,9 +86,9 @@ def fixed_points(
     caller = "fixed_points"
     slow = not_negative(f"{caller}: slow", slow)
     apart = not_negative(f"{caller}: apart", apart)
-    iterations = positive(f"{caller}: iterations", iterations)
-    starts, x = _checked(cell, params, x, starts)
-    ends, speeds = _search(cell, iterations, params, x, starts)
+    max_iterations = positive(f"{caller}: max_iterations", max_iterations)
+    params, x, starts = starts_of(caller, cell, params, x, starts)
+    ends, speeds = _search(cell, max_iterations, params, x, starts)
     kept, found = _distinct(np.asarray(ends), np.asarray(speeds), slow, apart)
     points, speeds = ends[kept], np.asarray(speeds)[kept]
     carries, jacobians = _linearised(cell, params, x, points)
@@ -121,7 +119,7 @@ class _State(NamedTuple):
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _search(
-    cell: Cell, iterations: int, params: Params, x: Any, starts: Carry
+    cell: Cell, max_iterations: int, params: Params, x: Any, starts: Carry
 ) -> tuple[jax.Array, jax.Array]:
     """Where each start ends, `(S, N)`, and its speed."""
     displaced = _displacement(cell, params, x)
@@ -157,7 +155,9 @@ def _search(
         at_rest, iteration = jnp.zeros((), bool), jnp.zeros((), jnp.int32)
         damping = jnp.full((), 0.01, point.dtype)
         state = _State(point, speed(point), damping, at_rest, iteration)
-        state = lax.while_loop(lambda s: ~s.at_rest & (s.iteration < iterations), iterate, state)
+        state = lax.while_loop(
+            lambda s: ~s.at_rest & (s.iteration < max_iterations), iterate, state
+        )
         return state.point, state.speed
 
     # Not vmap: a while loop over a batch waits for the slowest, and batched solves are slow.
@@ -201,25 +201,3 @@ def _distinct(
             kept.append(int(index))
             found.append(1)
     return np.array(kept, int), np.array(found, int)
-
-
-def _checked(cell: Cell, params: Params, x: Any, starts: Carry) -> tuple[Carry, Any]:
-    check_layer("fixed_points", cell, Cell)
-    x, starts = taken_tree(cell, "x", x), taken_tree(cell, "starts", starts)
-    leaves = jax.tree.leaves(starts)
-    if not leaves or not all(map(is_array, leaves)):
-        raise StructureError(
-            f"fixed_points: starts must be carries of {cell!r}, which must have one, with an axis "
-            f"of starts in front; got {short(starts)}."
-        )
-    if any(jnp.ndim(leaf) < 1 or leaf.shape[0] != leaves[0].shape[0] for leaf in leaves):
-        raise ShapeError(
-            "fixed_points: every leaf of starts must have the axis of starts in front, got shapes "
-            f"{[jnp.shape(leaf) for leaf in leaves]}."
-        )
-    if not leaves[0].shape[0]:
-        raise ShapeError("fixed_points: starts has none; give one at least.")
-    one = jax.tree.map(lambda leaf: leaf[0], starts)
-    jax.eval_shape(lambda: step(cell, params, x, one))
-    starts, x = jax.tree.map(jnp.asarray, (starts, x))
-    return starts, x

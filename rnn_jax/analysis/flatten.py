@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rnn_jax.analysis.arguments import checked
+from rnn_jax.analysis.arguments import Sequences, remembers
+from rnn_jax.analysis.in_front import in_front
+from rnn_jax.arguments.arrays import reals
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.checks import check_carry
-from rnn_jax.errors import ArgumentError, DtypeError, ShapeError
+from rnn_jax.errors import ShapeError
 
 Step = Callable[[jax.Array, Any], jax.Array]
 """`(c (N,), z) -> c (N,)`: one step of one sequence, on the carry as a vector."""
@@ -32,8 +34,7 @@ def flatten_carry(cell: Cell, params: Params, carry: Carry) -> jax.Array:
     (2, 10)
     """
     wanted = _leaves(cell, params)
-    if not wanted:
-        raise _carries_nothing("flatten_carry", cell)
+    remembers("flatten_carry", cell, wanted)
     # Batch axes and dtype are those of the first leaf; then all must agree.
     first = next(iter(jax.tree.leaves(carry)), None)
     shape, dtype = getattr(first, "shape", ()), getattr(first, "dtype", jnp.dtype(jnp.float32))
@@ -54,7 +55,7 @@ def unflatten_carry(cell: Cell, params: Params, flat: jax.Array) -> Carry:
     """
     wanted = _leaves(cell, params)
     size = sum(math.prod(one.shape) for one in wanted)
-    flat = jnp.asarray(flat)
+    flat = reals("unflatten_carry: flat", flat)
     if flat.shape[-1:] != (size,):
         raise ShapeError(
             f"unflatten_carry: flat must have shape (*batch, {size}), as many numbers as the carry "
@@ -95,41 +96,43 @@ def orbit(step: Step, c: jax.Array, zs: Any) -> jax.Array:
     return lax.scan(lambda c, z: (step(c, z), c), c, zs)[1]
 
 
-def prepare(
-    caller: str, cell: Cell, params: Params, xs: Any, carry: Carry | None
-) -> tuple[Params, jax.Array, jax.Array]:
-    """The arguments of an analysis, checked: params, xs `(T, *batch, ...)`, carry `(*batch, N)`."""
-    params, xs, _, carry = checked(caller, cell, params, xs, carry)
-    leaves = _leaves(cell, params)
-    if not leaves:
-        raise _carries_nothing(caller, cell)
-    if any(not jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves):
-        raise DtypeError(f"{caller}: the carry of {cell!r} has a leaf that is not floating.")
-    if not xs.shape[0]:
-        raise ArgumentError(f"{caller}: xs has no steps.")
-    return params, xs, flatten_carry(cell, params, carry)
+class Flat(NamedTuple):
+    """A batch of sequences for analyses of one after the other, the steps that happen in front."""
+
+    params: Params
+    xs: Any
+    """`(T, *batch, ...)`."""
+    counts: jax.Array
+    """`(*batch)`: how many steps each sequence has, an int32."""
+    start: jax.Array
+    """`(*batch, N)`: the carry as a vector."""
 
 
-def each_sequence(f: Callable[..., Any], xs: jax.Array, carry: jax.Array) -> Any:
-    """`f(xs (T, ...), c (N,))` of one sequence after the other; results lead with the batch axes.
+def flat_sequences(cell: Cell, given: Sequences) -> Flat:
+    """Sequences that were looked at, without the beginnings among their steps."""
+    at = in_front(given)
+    return Flat(given.params, at.xs, at.counts, flatten_carry(cell, given.params, given.carry))
+
+
+def each_sequence(f: Callable[..., Any], by_step: Any, by_sequence: Any) -> Any:
+    """`f` of the leaves `(T, ...)` and the leaves `(...)` of one sequence after the other.
+
+    `by_step` are leaves `(T, *batch, ...)`, `by_sequence` `(*batch, ...)`, whose first leaf has
+    no axes but those and one. Results lead with the batch axes.
 
     A loop, not `vmap`: loops inside `f` stop when their own sequence is done, memory is that of
     one sequence, and matmuls in a scan stay without a batch axis, which is quicker on a CPU.
     """
-    batch_shape = carry.shape[:-1]
+    batch_shape = jax.tree.leaves(by_sequence)[0].shape[:-1]
     if not batch_shape:
-        return f(xs, carry)
+        return f(by_step, by_sequence)
     lead = len(batch_shape)
-    by_sequence = jnp.moveaxis(xs.reshape(xs.shape[0], -1, *xs.shape[1 + lead :]), 1, 0)
-    results = lax.map(lambda one: f(*one), (by_sequence, carry.reshape(-1, carry.shape[-1])))
-    return jax.tree.map(lambda r: r.reshape(*batch_shape, *r.shape[1:]), results)
-
-
-def _carries_nothing(caller: str, cell: Cell) -> ArgumentError:
-    return ArgumentError(
-        f"{caller}: {cell!r} carries nothing from step to step, so there is no Jacobian in "
-        "time; it needs a cell with a carry."
+    by_step = jax.tree.map(
+        lambda x: jnp.moveaxis(x.reshape(x.shape[0], -1, *x.shape[1 + lead :]), 1, 0), by_step
     )
+    by_sequence = jax.tree.map(lambda x: x.reshape(-1, *x.shape[lead:]), by_sequence)
+    results = lax.map(lambda one: f(*one), (by_step, by_sequence))
+    return jax.tree.map(lambda r: r.reshape(*batch_shape, *r.shape[1:]), results)
 
 
 def _carry(cell: Cell, params: Params) -> Carry:

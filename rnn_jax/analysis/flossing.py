@@ -5,6 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rnn_jax.analysis.arguments import Marks, sequences
+from rnn_jax.analysis.flatten import flat_sequences
 from rnn_jax.analysis.lyapunov import TANGENT, measure
 from rnn_jax.cell import Carry, Cell, Params
 
@@ -15,11 +17,13 @@ def flossing_loss(
     xs: Any,
     carry: Carry | None = None,
     *,
-    exponents: int,
+    k: int,
     warmup: int = 0,
     warmup_q: int = 0,
     every: int = 1,
     key: jax.Array | None = None,
+    lengths: Any = None,
+    mask: Any = None,
 ) -> jax.Array:
     """The mean square of the k largest finite-time Lyapunov exponents, to be brought to zero.
 
@@ -38,13 +42,13 @@ def flossing_loss(
     that for the gradient; memory `O(T (N + N k / every))`. Source: Engelken, NeurIPS 2023,
     arXiv:2312.17306.
 
-    Arguments and errors are those of `lyapunov_spectrum`; `exponents` is k.
+    Arguments and errors are those of `lyapunov_spectrum`.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.Elman(1, 8)
     >>> params, xs = cell.init(jax.random.key(0)), jnp.zeros((30, 1))
     >>> params = params._replace(w_hh=0.5 * params.w_hh)
-    >>> loss = lambda params: rnn.analysis.flossing_loss(cell, params, xs, exponents=3)
+    >>> loss = lambda params: rnn.analysis.flossing_loss(cell, params, xs, k=3)
     >>> gradient = jax.jit(jax.grad(loss))
     >>> before = loss(params)
     >>> for _ in range(20):
@@ -53,8 +57,10 @@ def flossing_loss(
     >>> bool(loss(params) < 0.1 * before)
     True
     """
-    counts = exponents, warmup, warmup_q, every
-    rates = measure("flossing_loss", TANGENT, cell, params, xs, carry, counts, key).exponents
+    caller = "flossing_loss"
+    marks = Marks(lengths, mask)
+    given = flat_sequences(cell, sequences(caller, cell, params, xs, carry, marks))
+    rates = measure(caller, TANGENT, cell, given, k, warmup, warmup_q, every, key).exponents
     alive = rates != -jnp.inf
     squares = jnp.square(jnp.where(alive, rates, 0))
     return jnp.sum(squares) / jnp.maximum(jnp.sum(alive), 1).astype(squares.dtype)

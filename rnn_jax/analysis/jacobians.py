@@ -8,30 +8,43 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rnn_jax.analysis.arguments import Marks, sequences
 from rnn_jax.analysis.flatten import (
     each_sequence,
     flat_step,
     flatten_carry,
-    prepare,
     push,
     unflatten_carry,
 )
 from rnn_jax.cell import Carry, Cell, Params
+from rnn_jax.recurrence.steps import select
 from rnn_jax.unroll import unroll
 
 
-def step_jacobians(cell: Cell, params: Params, xs: Any, carry: Carry | None = None) -> jax.Array:
+def step_jacobians(
+    cell: Cell,
+    params: Params,
+    xs: Any,
+    carry: Carry | None = None,
+    *,
+    lengths: Any = None,
+    mask: Any = None,
+    reset: Any = None,
+) -> jax.Array:
     """The Jacobian of every step, `J_t[i, j] = d c_t[i] / d c_{t-1}[j]`.
 
     c is the whole carry as a vector of N numbers, in the order of `flatten_carry`: `dh_t/dh_{t-1}`
     of an LSTM, with c held, is the block of the first H rows and columns. J acts on columns:
     `dc_t = J_t dc_{t-1}`, so a product over time has the latest factor on the left.
 
+    With `lengths`, `mask` and `reset` as for `unroll` every step stays in its place: where none
+    happens the carry is kept, and J is the identity; where a sequence begins J is zero.
+
     Shapes: xs `(T, *batch, ...)`; the result `(T, *batch, N, N)`. Cost: N tangents a step, one
     matmul `(N, N)` by the recurrent weights. Source: Pascanu, Mikolov & Bengio, ICML 2013, eq. 5.
 
-    Raises `ArgumentError` for a cell without a carry and for xs without steps, and `ShapeError`,
-    `DtypeError` and `StructureError` as `unroll`.
+    Raises `StructureError` for a cell that carries nothing, `ShapeError` for xs without steps, and
+    what `unroll` raises.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.Elman(1, 2, activation=lambda a: a)
@@ -40,22 +53,33 @@ def step_jacobians(cell: Cell, params: Params, xs: Any, carry: Carry | None = No
     >>> rnn.analysis.step_jacobians(cell, params, jnp.ones((5, 1)))[0].tolist()  # h @ w = w^T h
     [[1.0, 3.0], [2.0, 4.0]]
     """
-    jacobians = _jacobians(cell, *prepare("step_jacobians", cell, params, xs, carry))
-    return jnp.moveaxis(jacobians, -3, 0)
+    marks = Marks(lengths, mask, reset)
+    given = sequences("step_jacobians", cell, params, xs, carry, marks)
+    start = flatten_carry(cell, given.params, given.carry)
+    steps = given.xs, given.happens, given.reset
+    return jnp.moveaxis(_jacobians(cell, given.params, steps, start), -3, 0)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _jacobians(cell: Cell, params: Params, xs: jax.Array, start: jax.Array) -> jax.Array:
+def _jacobians(cell: Cell, params: Params, steps: Any, start: jax.Array) -> jax.Array:
     step = flat_step(cell, params)
+    initial = flatten_carry(cell, params, cell.initial_carry(params))
     identity = jnp.eye(start.shape[-1], dtype=start.dtype)
 
-    def one(xs: jax.Array, c: jax.Array) -> jax.Array:
-        def body(c: jax.Array, z: Any) -> tuple[jax.Array, jax.Array]:
-            return step(c, z), push(step, c, z, identity)
+    def one(steps: Any, c: jax.Array) -> jax.Array:
+        def body(c: jax.Array, now: Any) -> tuple[jax.Array, jax.Array]:
+            z, happens, reset = now
+            c = select(reset, initial, c)
+            after, jacobian = step(c, z), push(step, c, z, identity)
+            if happens is not None:
+                after = jnp.where(happens, after, c)
+                jacobian = jnp.where(happens, jacobian, identity)
+            return after, select(reset, jnp.zeros_like(jacobian), jacobian)
 
-        return lax.scan(body, c, cell.project(params, xs))[1]
+        xs, happens, reset = steps
+        return lax.scan(body, c, (cell.project(params, xs), happens, reset))[1]
 
-    return each_sequence(one, xs, start)
+    return each_sequence(one, steps, start)
 
 
 class Propagator(NamedTuple):
@@ -67,7 +91,16 @@ class Propagator(NamedTuple):
     """`v (*batch, N) -> J^T v (*batch, N)`: a gradient by the last carry, carried back."""
 
 
-def propagator(cell: Cell, params: Params, xs: Any, carry: Carry | None = None) -> Propagator:
+def propagator(
+    cell: Cell,
+    params: Params,
+    xs: Any,
+    carry: Carry | None = None,
+    *,
+    lengths: Any = None,
+    mask: Any = None,
+    reset: Any = None,
+) -> Propagator:
     """`J v` and `J^T v` with `J = dc_T/dc_0`, never forming J: each is one pass through time.
 
     Every sequence has its own J of `(N, N)`. xs of one step gives the products with the Jacobian
@@ -77,7 +110,7 @@ def propagator(cell: Cell, params: Params, xs: Any, carry: Carry | None = None) 
     Shapes: xs `(T, *batch, ...)`, v and its products `(*batch, N)`. Cost: one forward pass here,
     then a pass a product, in memory what the gradient of `unroll` takes.
 
-    Raises as `step_jacobians`.
+    Takes and raises what `step_jacobians` does; T is each sequence's own.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.GRU(input_size=3, hidden_size=5)
@@ -87,10 +120,13 @@ def propagator(cell: Cell, params: Params, xs: Any, carry: Carry | None = None) 
     >>> bool(jnp.allclose(u @ J.jvp(v), J.vjp(u) @ v))
     True
     """
-    params, xs, start = prepare("propagator", cell, params, xs, carry)
+    marks = Marks(lengths, mask, reset)
+    given = sequences("propagator", cell, params, xs, carry, marks)
+    params, start = given.params, flatten_carry(cell, given.params, given.carry)
 
     def last(c: jax.Array) -> jax.Array:
-        carry, _ = unroll(cell, params, xs, unflatten_carry(cell, params, c))
+        carry = unflatten_carry(cell, params, c)
+        carry, _ = unroll(cell, params, given.xs, carry, mask=given.happens, reset=given.reset)
         return flatten_carry(cell, params, carry)
 
     _, jvp = jax.linearize(last, start)

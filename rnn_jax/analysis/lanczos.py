@@ -8,9 +8,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from rnn_jax.analysis.arguments import floats
+from rnn_jax.analysis.arguments import first_key, floats
 from rnn_jax.analysis.arguments import like as of_the_form
-from rnn_jax.arguments.arrays import one_key
 from rnn_jax.arguments.settings import function, positive
 
 Product = Callable[[Any], Any]
@@ -27,27 +26,27 @@ class Tridiagonal(NamedTuple):
 
 
 def lanczos(
-    product: Product, like: Any, key: jax.Array, steps: int, caller: str = "lanczos"
+    caller: str, product: Product, like: Any, key: jax.Array | None, iterations: int
 ) -> Tridiagonal:
-    """Run `steps` steps, or as many as there are dimensions, from a random direction.
+    """So many iterations, or as many as there are dimensions, from a random direction.
 
     `A q_i = b_{i-1} q_{i-1} + a_i q_i + b_i q_{i+1}`, each vector made orthogonal to all before
     it, twice. Where the directions reached so far are closed under A, as for a matrix of low
-    rank after some steps, b is set to 0 and a new random direction is taken; so what was found
+    rank after some iterations, b is set to 0 and a new random direction is taken; so what was found
     stays right, and multiple eigenvalues are found as well.
 
-    Shapes: `like` is a pytree as A's, with n numbers. Cost: a product and O(n m) a step; memory
-    for m vectors. Sources: Lanczos, Journal of Research of the NBS 45, 1950; twice is enough:
-    Parlett, The symmetric eigenvalue problem, 1980, section 6.9.
+    Shapes: `like` is a pytree as A's, with n numbers. Cost: a product and O(n m) an
+    iteration; memory for m vectors. Sources: Lanczos, Journal of Research of the NBS 45, 1950;
+    twice is enough: Parlett, The symmetric eigenvalue problem, 1980, section 6.9.
 
-    Raises `ArgumentError` for steps that are not positive, and `StructureError` or `ShapeError` for
-    a product that is not of the form of `like`.
+    Raises `ArgumentError` for iterations that are not positive, and `StructureError` or
+    `ShapeError` for a product that is not of the form of `like`.
     """
-    steps = positive(f"{caller}: steps", steps)
+    count = positive(f"{caller}: iterations", iterations)
     function(f"{caller}: product", product)
-    key, like = one_key(f"{caller}: key", key), floats(f"{caller}: like", like)
+    key, like = first_key(f"{caller}: key", key), floats(f"{caller}: like", like)
     flat, unravel = ravel_pytree(like)
-    steps = min(steps, flat.size)
+    count = min(count, flat.size)
     limits = jnp.finfo(flat.dtype)
 
     def direction(key: jax.Array, basis: jax.Array) -> jax.Array:
@@ -67,10 +66,10 @@ def lanczos(
         new = jnp.where(closed, direction(key, basis), w / jnp.where(closed, 1, b))
         return (basis, new, largest), (a, jnp.where(closed, 0, b))
 
-    basis = jnp.zeros((steps, flat.size), flat.dtype)
-    first, *keys = jax.random.split(key, steps + 1)
+    basis = jnp.zeros((count, flat.size), flat.dtype)
+    first, *keys = jax.random.split(key, count + 1)
     start = (basis, direction(first, basis), jnp.zeros((), flat.dtype))
-    _, found = lax.scan(extend, start, (jnp.arange(steps, dtype=jnp.int32), jnp.stack(keys)))
+    _, found = lax.scan(extend, start, (jnp.arange(count, dtype=jnp.int32), jnp.stack(keys)))
     return Tridiagonal(*found)
 
 

@@ -9,10 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnn_jax.analysis.arguments import count, first_key
-from rnn_jax.analysis.flatten import Step, each_sequence, flat_step, orbit, prepare, pull, push
+from rnn_jax.analysis.arguments import Marks, first_key, sequences, spans, up_to
+from rnn_jax.analysis.flatten import (
+    Flat,
+    Step,
+    each_sequence,
+    flat_sequences,
+    flat_step,
+    orbit,
+    pull,
+    push,
+)
 from rnn_jax.analysis.graded import Graded, graded, orthogonalise
-from rnn_jax.analysis.spectrum import check_lags, tolerances
+from rnn_jax.analysis.spectrum import tolerances
 from rnn_jax.arguments.settings import at_least, not_negative, optional, positive
 from rnn_jax.cell import Carry, Cell, Params
 
@@ -34,14 +43,16 @@ def leading_gradient_spectrum(
     cell: Cell,
     params: Params,
     xs: Any,
-    k: int,
     carry: Carry | None = None,
     *,
+    k: int,
     lags: Sequence[int] | None = None,
     key: jax.Array | None = None,
     oversample: int = 8,
     tolerance: float | None = None,
     max_iterations: int = 300,
+    lengths: Any = None,
+    mask: Any = None,
 ) -> LeadingSpectrum:
     """The k largest singular values of `dc_T/dc_{T-lag}`, in log scale, for large cells.
 
@@ -61,31 +72,34 @@ def leading_gradient_spectrum(
       cell: Any cell with a carry.
       params: Its params.
       xs: The input, as for `unroll`.
-      k: How many values, at most N.
       carry: Where to start; `cell.initial_carry` if None.
+      k: How many values, at most N.
       lags: Increasing, each from 1 to T; all of them if None, at a cost of `T^2` products.
       key: Draws the first block; `jax.random.key(0)` if None.
       oversample: How many vectors more than values; more of them converge in fewer iterations.
       tolerance: The change of a log value at which to stop; `eps^(2/3)` of the dtype if None.
       max_iterations: When to stop in any case; `change` tells.
+      lengths: As for `unroll`: T is each sequence's own, and for a longer lag its values are NaN.
+      mask: As for `unroll`: only the steps that happen count.
 
     Raises:
       ArgumentError: As `gradient_spectrum`, and for a k that is not from 1 to N.
-      ShapeError, DtypeError, StructureError: As `unroll`.
+      ShapeError, DtypeError, StructureError: As `gradient_spectrum`.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.Elman(1, 2, activation=lambda a: a)
     >>> params = rnn.ElmanParams(jnp.ones((1, 2)), jnp.diag(jnp.array([1.0, 0.1])), jnp.zeros(2))
     >>> xs = jnp.ones((9, 1))
-    >>> leading = rnn.analysis.leading_gradient_spectrum(cell, params, xs, 1, lags=[9])
+    >>> leading = rnn.analysis.leading_gradient_spectrum(cell, params, xs, k=1, lags=[9])
     >>> abs(leading.log_values.item()) < 1e-6
     True
     """
     caller = "leading_gradient_spectrum"
-    params, xs, start = prepare(caller, cell, params, xs, carry)
-    chosen = check_lags(caller, lags, xs.shape[0])
-    size, dtype = start.shape[-1], start.dtype
-    k = count(f"{caller}: k", k, size)
+    marks = Marks(lengths, mask)
+    given = flat_sequences(cell, sequences(caller, cell, params, xs, carry, marks))
+    chosen = spans(f"{caller}: lags", lags, given.xs.shape[0])
+    size, dtype = given.start.shape[-1], given.start.dtype
+    k = up_to(f"{caller}: k", k, size)
     max_iterations = positive(f"{caller}: max_iterations", max_iterations)
     oversample = at_least(0)(f"{caller}: oversample", oversample)
     tolerance = optional(not_negative)(f"{caller}: tolerance", tolerance)
@@ -93,8 +107,10 @@ def leading_gradient_spectrum(
     block = jnp.linalg.qr(jax.random.normal(key, (size, min(k + oversample, size)), dtype))[0]
     if tolerance is None:
         tolerance = float(jnp.finfo(dtype).eps) ** (2 / 3)
-    results = _leading(cell, k, params, xs, start, block, chosen, tolerance, max_iterations)
-    lead = start.ndim - 1
+    results = _leading(
+        cell, k, given, block, jnp.asarray(chosen, jnp.int32), tolerance, max_iterations
+    )
+    lead = given.counts.ndim
     return LeadingSpectrum(chosen, *(jnp.moveaxis(r, lead, 0) for r in results))
 
 
@@ -102,21 +118,22 @@ def leading_gradient_spectrum(
 def _leading(
     cell: Cell,
     k: int,
-    params: Params,
-    xs: jax.Array,
-    start: jax.Array,
+    given: Flat,
     block: jax.Array,
     lags: jax.Array,
     tolerance: float,
     max_iterations: int,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    step = flat_step(cell, params)
+    step = flat_step(cell, given.params)
     size, width = block.shape
     tight, loose = tolerances(block.dtype)
     error = 2 * float(jnp.finfo(block.dtype).eps) * size**0.5
 
-    def one(xs: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        zs = cell.project(params, xs)
+    def one(
+        xs: jax.Array, of: tuple[jax.Array, jax.Array]
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        c, count = of
+        zs = cell.project(given.params, xs)
         carries = orbit(step, c, zs)
 
         def travel(
@@ -136,7 +153,9 @@ def _leading(
             return lax.fori_loop(0, lag, body, Graded(directions, zeros, zeros))
 
         def at(lag: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-            first, last = len(carries) - lag, len(carries) - 1
+            there = lag <= count
+            lag = jnp.where(there, lag, 0)
+            first, last = count - lag, count - 1
 
             def body(state: tuple) -> tuple:
                 iterations, _, _, directions = state
@@ -153,8 +172,8 @@ def _leading(
             infinite = jnp.full((), jnp.inf, block.dtype)
             begin = jnp.zeros((), jnp.int32), infinite, jnp.zeros(k, block.dtype), block
             iterations, change, values, _ = lax.while_loop(unfinished, body, begin)
-            return values, iterations, change
+            return jnp.where(there, values, jnp.nan), jnp.where(there, iterations, 0), change
 
         return lax.map(at, lags)
 
-    return each_sequence(one, xs, start)
+    return each_sequence(one, given.xs, (given.start, given.counts))

@@ -9,8 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnn_jax.analysis.arguments import count, first_key, rows
-from rnn_jax.analysis.flatten import Step, each_sequence, flat_step, orbit, prepare, pull, push
+from rnn_jax.analysis.arguments import Marks, first_key, rows, sequences, up_to
+from rnn_jax.analysis.flatten import (
+    Flat,
+    Step,
+    each_sequence,
+    flat_sequences,
+    flat_step,
+    orbit,
+    pull,
+    push,
+)
 from rnn_jax.analysis.orthonormal import orthonormalise
 from rnn_jax.arguments.settings import at_least, positive
 from rnn_jax.cell import Carry, Cell, Params
@@ -23,7 +32,8 @@ class LyapunovSpectrum(NamedTuple):
     exponents: jax.Array
     """`(*batch, k)`: in the order of Gram and Schmidt; descending, but for fluctuations."""
     running: jax.Array
-    """`(n, *batch, k)`: the estimates from the first `steps[i]` steps that count."""
+    """`(n, *batch, k)`: the estimates from the first `steps[i]` steps that count, or all of a
+    shorter sequence's."""
     steps: np.ndarray
     """`(n,)` integers."""
 
@@ -34,11 +44,13 @@ def lyapunov_spectrum(
     xs: Any,
     carry: Carry | None = None,
     *,
-    exponents: int | None = None,
+    k: int | None = None,
     warmup: int = 0,
     warmup_q: int = 0,
     every: int = 1,
     key: jax.Array | None = None,
+    lengths: Any = None,
+    mask: Any = None,
 ) -> LyapunovSpectrum:
     """The k largest Lyapunov exponents of a cell driven by xs.
 
@@ -62,16 +74,20 @@ def lyapunov_spectrum(
       params: Its params.
       xs: The input, as for `unroll`.
       carry: Where to start; `cell.initial_carry` if None.
-      exponents: k, how many; all N of them if None.
+      k: How many exponents; all N of them if None.
       warmup: How many steps the state runs alone, until it is on its attractor.
       warmup_q: How many steps more Q runs along uncounted, until it has turned.
       every: How many steps lie between two QRs; while Q's columns stay apart in floats, the
         numbers do not depend on it.
       key: Draws the first Q; `jax.random.key(0)` if None.
+      lengths: As for `unroll`: T is each sequence's own. Where that leaves no step to count, and
+        under jit, where nothing can be raised, exponents are NaN.
+      mask: As for `unroll`: only the steps that happen count.
 
     Raises:
-      ArgumentError: Counts out of range, or as `step_jacobians`.
-      ShapeError, DtypeError, StructureError: As `unroll`.
+      ArgumentError: Counts out of range, or as `unroll`.
+      StructureError: A cell that carries nothing, or as `unroll`.
+      ShapeError, DtypeError: xs without steps, or as `unroll`.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.Elman(1, 50)
@@ -79,13 +95,15 @@ def lyapunov_spectrum(
     >>> params = rnn.ElmanParams(jnp.zeros((1, 50)), J, jnp.zeros(50))
     >>> carry = rnn.ElmanCarry(jax.random.normal(jax.random.key(1), (50,)))
     >>> spectrum = rnn.analysis.lyapunov_spectrum(
-    ...     cell, params, jnp.zeros((500, 1)), carry, exponents=1, warmup=100
+    ...     cell, params, jnp.zeros((500, 1)), carry, k=1, warmup=100
     ... )
     >>> bool(spectrum.exponents[0] > 0)  # chaos
     True
     """
-    counts = exponents, warmup, warmup_q, every
-    return measure("lyapunov_spectrum", TANGENT, cell, params, xs, carry, counts, key)
+    caller = "lyapunov_spectrum"
+    marks = Marks(lengths, mask)
+    given = flat_sequences(cell, sequences(caller, cell, params, xs, carry, marks))
+    return measure(caller, TANGENT, cell, given, k, warmup, warmup_q, every, key)
 
 
 def adjoint_lyapunov_spectrum(
@@ -94,11 +112,13 @@ def adjoint_lyapunov_spectrum(
     xs: Any,
     carry: Carry | None = None,
     *,
-    exponents: int | None = None,
+    k: int | None = None,
     warmup: int = 0,
     warmup_q: int = 0,
     every: int = 1,
     key: jax.Array | None = None,
+    lengths: Any = None,
+    mask: Any = None,
 ) -> LyapunovSpectrum:
     """The k largest exponents of the adjoint, which runs backward: those of the gradient itself.
 
@@ -117,8 +137,10 @@ def adjoint_lyapunov_spectrum(
     >>> [round(float(rate), 4) for rate in spectrum.exponents]  # log(0.5)
     [-0.6931, -0.6931]
     """
-    counts = exponents, warmup, warmup_q, every
-    return measure("adjoint_lyapunov_spectrum", ADJOINT, cell, params, xs, carry, counts, key)
+    caller = "adjoint_lyapunov_spectrum"
+    marks = Marks(lengths, mask)
+    given = flat_sequences(cell, sequences(caller, cell, params, xs, carry, marks))
+    return measure(caller, ADJOINT, cell, given, k, warmup, warmup_q, every, key)
 
 
 def kaplan_yorke_dimension(exponents: jax.Array) -> jax.Array:
@@ -172,43 +194,64 @@ class _Dynamics(NamedTuple):
     """What Q obeys: which product a step is, and the direction of time."""
 
     apply: Callable[[Step, jax.Array, Any, jax.Array], jax.Array]
-    time: int
+    forward: bool
 
 
-TANGENT = _Dynamics(push, 1)
-ADJOINT = _Dynamics(pull, -1)
+TANGENT = _Dynamics(push, True)
+ADJOINT = _Dynamics(pull, False)
 
 
 def measure(
     caller: str,
     dynamics: _Dynamics,
     cell: Cell,
-    params: Params,
-    xs: Any,
-    carry: Carry | None,
-    counts: tuple[int | None, int, int, int],
+    given: Flat,
+    k: int | None,
+    warmup: int,
+    warmup_q: int,
+    every: int,
     key: jax.Array | None,
 ) -> LyapunovSpectrum:
     """The spectrum of the dynamics, for the function that is called `caller`."""
-    exponents, warmup, warmup_q, every = counts
-    params, xs, start = prepare(caller, cell, params, xs, carry)
-    size = start.shape[-1]
-    k = size if exponents is None else count(f"{caller}: exponents", exponents, size)
+    k = None if k is None else up_to(f"{caller}: k", k, given.start.shape[-1])
     every = positive(f"{caller}: every", every)
     warmup = at_least(0)(f"{caller}: warmup", warmup)
     warmup_q = at_least(0)(f"{caller}: warmup_q", warmup_q)
-    counted = xs.shape[0] - warmup - warmup_q
-    if counted < 1:
+    fewest = given.xs.shape[0]
+    if given.counts.size and not isinstance(given.counts, jax.core.Tracer):
+        fewest = int(given.counts.min())
+    if fewest - warmup - warmup_q < 1:
         raise ArgumentError(
             f"{caller}: warmup and warmup_q must leave steps to count, got {warmup} and {warmup_q} "
-            f"of {xs.shape[0]} steps."
+            f"of {fewest} steps."
         )
     key = first_key(f"{caller}: key", key)
-    q = jnp.linalg.qr(jax.random.normal(key, (size, k), start.dtype))[0]
-    growth = _growth(cell, dynamics, warmup, warmup_q, every, params, xs, start, q)
+    return settled(dynamics, cell, given, k, warmup, lambda steps: warmup_q, every, key)
+
+
+def settled(
+    dynamics: _Dynamics,
+    cell: Cell,
+    given: Flat,
+    k: int | None,
+    warmup: int,
+    warmup_q: Callable[[Any], Any],
+    every: int,
+    key: jax.Array,
+) -> LyapunovSpectrum:
+    """The spectrum; how long Q turns may depend on how many steps a sequence has."""
+    total, start = given.xs.shape[0], given.start
+    size = start.shape[-1]
+    q = jnp.linalg.qr(jax.random.normal(key, (size, size if k is None else k), start.dtype))[0]
+    turning = jnp.broadcast_to(jnp.asarray(warmup_q(given.counts), jnp.int32), given.counts.shape)
+    slots = warmup_q(total), total - warmup - warmup_q(total)
+    growth = _growth(cell, dynamics, warmup, slots, every, given, turning, q)
     growth = jnp.moveaxis(growth, -2, 0)
-    steps = np.minimum(every * np.arange(1, len(growth) + 1), counted)
-    so_far = jnp.asarray(steps, start.dtype).reshape(-1, *[1] * start.ndim)
+    steps = np.minimum(every * np.arange(1, len(growth) + 1), slots[1])
+    counted = jnp.maximum(given.counts - warmup - turning, 0)
+    so_far = jnp.asarray(steps, jnp.int32).reshape(-1, *[1] * counted.ndim)
+    so_far = jnp.minimum(so_far, counted[None]).astype(start.dtype)[..., None]
+    so_far = jnp.where(so_far > 0, so_far, jnp.nan)
     running = jnp.cumsum(growth, 0) / so_far
     return LyapunovSpectrum(running[-1], running, steps)
 
@@ -218,25 +261,28 @@ def _growth(
     cell: Cell,
     dynamics: _Dynamics,
     warmup: int,
-    warmup_q: int,
+    slots: tuple[int, int],
     every: int,
-    params: Params,
-    xs: jax.Array,
-    start: jax.Array,
+    given: Flat,
+    turning: jax.Array,
     q: jax.Array,
 ) -> jax.Array:
-    """`log |diag R|` of each QR: `(*batch, n, k)`."""
-    step = flat_step(cell, params)
+    """`log |diag R|` of each QR: `(*batch, n, k)`.
 
-    def multiply(q: jax.Array, item: tuple[jax.Array, Any]) -> tuple[jax.Array, None]:
-        return dynamics.apply(step, *item, q), None
+    `slots`: for how many steps there is room while Q turns, and after that.
+    """
+    step = flat_step(cell, given.params)
+
+    def multiply(q: jax.Array, item: tuple[jax.Array, Any, jax.Array]) -> tuple[jax.Array, None]:
+        c, z, there = item
+        return jnp.where(there, dynamics.apply(step, c, z, q), q), None
 
     # Differentiated, it would keep every intermediate of every step.
     @functools.partial(jax.checkpoint, prevent_cse=False)
-    def stretch(q: jax.Array, items: tuple[jax.Array, Any]) -> tuple[jax.Array, jax.Array]:
+    def stretch(q: jax.Array, items: Any) -> tuple[jax.Array, jax.Array]:
         return orthonormalise(lax.scan(multiply, q, items)[0])
 
-    def run(q: jax.Array, items: tuple[jax.Array, Any]) -> tuple[jax.Array, jax.Array]:
+    def run(q: jax.Array, items: Any) -> tuple[jax.Array, jax.Array]:
         steps = len(items[0])
         count, whole = steps // every, steps - steps % every
         chunks = jax.tree.map(lambda x: x[:whole].reshape(count, every, *x.shape[1:]), items)
@@ -246,10 +292,20 @@ def _growth(
             growth = jnp.concatenate([growth, rest[None]])
         return q, growth
 
-    def one(xs: jax.Array, c: jax.Array) -> jax.Array:
-        zs = cell.project(params, xs)
-        items = jax.tree.map(lambda x: x[warmup:][:: dynamics.time], (orbit(step, c, zs), zs))
-        turned, _ = run(q, jax.tree.map(lambda x: x[:warmup_q], items))
-        return run(turned, jax.tree.map(lambda x: x[warmup_q:], items))[1]
+    def one(xs: jax.Array, of: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+        c, count, turn = of
+        zs = cell.project(given.params, xs)
+        path = orbit(step, c, zs), zs
+        used = count - warmup
 
-    return each_sequence(one, xs, start)
+        def items(first: jax.Array | int, number: int, end: jax.Array) -> Any:
+            """What is used from `first` on, up to `end`, in the order of the dynamics."""
+            i = first + jnp.arange(number, dtype=count.dtype)
+            at = warmup + i if dynamics.forward else count - 1 - i
+            at = jnp.clip(at, 0, len(path[0]) - 1)
+            return *jax.tree.map(lambda x: x[at], path), i < end
+
+        turned, _ = run(q, items(0, slots[0], jnp.minimum(turn, used)))
+        return run(turned, items(turn, slots[1], used))[1]
+
+    return each_sequence(one, given.xs, (given.start, given.counts, turning))

@@ -116,7 +116,7 @@ class MeanFieldLyapunov(NamedTuple):
     """The Lyapunov spectrum of an infinitely wide random network, in nats a step."""
 
     exponents: jax.Array
-    """`(n,)`: at the fractions `(i - 1/2) / n` of the units, the largest first."""
+    """`(k,)`: at the fractions `(i - 1/2) / k` of the units, the largest first."""
     largest: jax.Array
     """At fraction 0."""
     mean: jax.Array
@@ -124,7 +124,7 @@ class MeanFieldLyapunov(NamedTuple):
 
 
 def mean_field_lyapunov(
-    gain: float, exponents: int, *, activation: Activation = jnp.tanh
+    gain: float, *, k: int, activation: Activation = jnp.tanh
 ) -> MeanFieldLyapunov:
     """The whole Lyapunov spectrum of `h' = f(h) w`, `w ~ N(0, gain^2 / H)`, without input.
 
@@ -143,21 +143,21 @@ def mean_field_lyapunov(
     Communications in Mathematical Physics 103, 1986; Engelken, Wolf & Abbott, Lyapunov spectra of
     chaotic recurrent neural networks, Physical Review Research 5, 2023.
 
-    Raises `ArgumentError` for a gain or a number of exponents that is not positive.
+    Raises `ArgumentError` for a gain or a number k of exponents that is not positive.
 
     >>> import rnn_jax as rnn
-    >>> found = rnn.analysis.mean_field_lyapunov(gain=2.0, exponents=100)
+    >>> found = rnn.analysis.mean_field_lyapunov(gain=2.0, k=100)
     >>> round(float(found.largest), 4), round(float(found.mean), 4)
     (0.1547, -1.149)
     """
-    exponents = positive("mean_field_lyapunov: exponents", exponents)
+    k = positive("mean_field_lyapunov: k", k)
     gain = above_zero("mean_field_lyapunov: gain", gain)
     activation = pointwise(POINTS)("mean_field_lyapunov: activation", activation)
-    return _mean_field_lyapunov(activation, exponents, gain)
+    return _mean_field_lyapunov(activation, k, gain)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _mean_field_lyapunov(activation: Activation, exponents: int, gain: Any) -> MeanFieldLyapunov:
+def _mean_field_lyapunov(activation: Activation, k: int, gain: Any) -> MeanFieldLyapunov:
     u, density = _grid()
     log_slope = _log_slope(activation, jnp.sqrt(_variance(activation, gain, 0.0)) * u)
 
@@ -175,7 +175,7 @@ def _mean_field_lyapunov(activation: Activation, exponents: int, gain: Any) -> M
         low, high = lax.fori_loop(0, 60, halve, ends)
         return jnp.log(gain) + (jnp.log(p) - (low + high) / 2) / 2
 
-    fractions = (jnp.arange(exponents, dtype=u.dtype) + 0.5) / exponents
+    fractions = (jnp.arange(k, dtype=u.dtype) + 0.5) / k
     return MeanFieldLyapunov(
         lax.map(exponent, fractions),
         largest=jnp.log(gain) + jnp.log(density @ jnp.exp(2 * log_slope)) / 2,

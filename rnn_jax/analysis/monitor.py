@@ -7,18 +7,20 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rnn_jax.analysis.by_lag import log_norms_of, memory_horizon
+from rnn_jax.analysis.arguments import Marks, distances, sequences
+from rnn_jax.analysis.by_lag import last_log_norms, memory_horizon
 from rnn_jax.analysis.curvature import extreme_eigenvalues
-from rnn_jax.analysis.lyapunov import lyapunov_spectrum
+from rnn_jax.analysis.flatten import flat_sequences
+from rnn_jax.analysis.losses import Last
+from rnn_jax.analysis.lyapunov import TANGENT, settled
 from rnn_jax.analysis.recurrent import recurrent_matrices
-from rnn_jax.analysis.saturation import saturated_share
+from rnn_jax.analysis.saturation import SLOPE, share_by_step
 from rnn_jax.analysis.trajectory import loss_gradients, trajectory
-from rnn_jax.arguments.settings import integers
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.training.truncated_bptt import Loss
 
 SQUARINGS = 10
-LANCZOS_STEPS = 16
+LANCZOS_ITERATIONS = 16
 
 
 class GradientMetrics(NamedTuple):
@@ -43,11 +45,13 @@ def gradient_metrics(
     cell: Cell,
     params: Params,
     xs: Any,
-    targets: Any,
-    loss: Loss,
     carry: Carry | None = None,
     *,
+    loss: Loss | Last,
+    targets: Any = None,
     lags: Sequence[int] | None = None,
+    lengths: Any = None,
+    mask: Any = None,
 ) -> GradientMetrics:
     """How far gradients reach now, for the log: a call every so many updates.
 
@@ -58,7 +62,7 @@ def gradient_metrics(
     the radius, and about one per cent above it or less; the spectral norm 16 steps of Lanczos,
     never above it. (Both, unlike eigenvalues, do well on an accelerator.)
 
-    Shapes: xs `(T, *batch, ...)`, targets `(T, *batch, ...)`. Cost: about four forward and two
+    Shapes: xs `(T, *batch, ...)`. Cost: about four forward and two
     backward passes over xs, of which the exponent's takes one sequence after the other, so few
     sequences are best; and 10 matmuls a recurrent matrix. On two cores it took, of 4 sequences of
     64 steps, half to four fifths of a training step of 32 (`Elman` and `LSTM`, 128 and 256 units).
@@ -67,10 +71,14 @@ def gradient_metrics(
       cell: Any cell with a carry, such as the stack that is trained.
       params: Its params.
       xs: A small batch of inputs.
-      targets: What the loss compares with.
-      loss: The loss of each step, from that step's output alone, as for `truncated_bptt`.
       carry: Where to start; `cell.initial_carry` if None.
+      loss: The loss of each step, from that step's output alone, as for `truncated_bptt`, or
+        `last(loss)`.
+      targets: What the loss compares with, handed to it as they are.
       lags: From 0 to T - 1; 0 and the powers of two if None.
+      lengths: As for `unroll`: T is each sequence's own. No `reset`, behind which no change of a
+        carry lasts, so that the exponent would be that of a zero.
+      mask: As for `unroll`: only the steps that happen count.
 
     Raises:
       ArgumentError: Lags out of range.
@@ -81,34 +89,36 @@ def gradient_metrics(
     >>> params = rnn.ElmanParams(jnp.zeros((1, 1)), jnp.full((1, 1), 0.5), jnp.zeros(1))
     >>> outputs = lambda ys, targets: ys.sum(-1)
     >>> xs = jnp.zeros((8, 4, 1))
-    >>> found = rnn.analysis.gradient_metrics(cell, params, xs, None, outputs, lags=[0, 4])
+    >>> found = rnn.analysis.gradient_metrics(cell, params, xs, loss=outputs, lags=[0, 4])
     >>> round(float(found.lyapunov), 4)  # log(0.5)
     -0.6931
     >>> {lag: round(float(log), 4) for lag, log in found.log_norms.items()}
     {0: -0.6931, 4: -3.4657}
     """
-    xs, batch_shape, path = trajectory("gradient_metrics", cell, params, xs, carry)
-    steps, lead = xs.shape[0], len(batch_shape)
-    chosen = _lags(lags, steps)
-    dys = loss_gradients("gradient_metrics", loss, path.ys, targets, batch_shape)
-    last = jnp.array([steps - 1], jnp.int32)
-    by_lag = log_norms_of(cell, params, xs, path, dys, last, lead)[0, ::-1]
-    rates = lyapunov_spectrum(cell, params, xs, carry, exponents=1, warmup_q=steps // 4, every=4)
-    matrices = recurrent_matrices(params)
+    caller = "gradient_metrics"
+    given = sequences(caller, cell, params, xs, carry, Marks(lengths, mask))
+    chosen = distances(f"{caller}: lags", lags, given.xs.shape[0])
+    path = trajectory(cell, given)
+    dys, _ = loss_gradients(caller, loss, path, targets)
+    by_lag = last_log_norms(cell, path, dys)
+    flat, first = flat_sequences(cell, given), jax.random.key(0)
+    rates = settled(TANGENT, cell, flat, 1, 0, lambda steps: steps // 4, 4, first).exponents
+    matrices = recurrent_matrices(cell, given.params)
     return GradientMetrics(
-        lyapunov=jnp.mean(rates.exponents),
+        lyapunov=jnp.mean(rates[..., 0], where=flat.counts > 0),
         log_norms={lag: by_lag[lag] for lag in chosen},
         horizon=memory_horizon(by_lag),
-        saturated=jnp.mean(saturated_share(cell, params, xs, carry)),
+        saturated=_over_all_steps(share_by_step(caller, cell, path, SLOPE), path.happens),
         spectral_radius=_of_each(_spectral_radius, matrices),
         spectral_norm=_of_each(_spectral_norm, matrices),
     )
 
 
-def _lags(lags: Sequence[int] | None, steps: int) -> list[int]:
-    if lags is None:
-        return [0, *(2**n for n in range(steps.bit_length()) if 2**n < steps)]
-    return integers("gradient_metrics: lags", lags, steps - 1).tolist()
+def _over_all_steps(shares: jax.Array, happens: jax.Array) -> jax.Array:
+    """The mean of `(nonlinearities, T)` over the steps of all sequences."""
+    number = jnp.sum(happens.reshape(happens.shape[0], -1), axis=1, dtype=shares.dtype)[None]
+    whole = jnp.where(number > 0, shares * number, 0)
+    return jnp.sum(whole) / (jnp.sum(number) * shares.shape[0])
 
 
 def _of_each(
@@ -140,7 +150,5 @@ def _spectral_radius(w: jax.Array) -> jax.Array:
 
 
 def _spectral_norm(w: jax.Array) -> jax.Array:
-    found = extreme_eigenvalues(
-        lambda v: w.T @ (w @ v), w[0], jax.random.key(0), steps=LANCZOS_STEPS
-    )
+    found = extreme_eigenvalues(lambda v: w.T @ (w @ v), w[0], iterations=LANCZOS_ITERATIONS)
     return jnp.sqrt(jnp.maximum(found.eigenvalues[-1], 0))

@@ -5,14 +5,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import Jaxpr, Literal
 
-from rnn_jax.analysis.trajectory import trajectory
+from rnn_jax.analysis.arguments import Marks, sequences
+from rnn_jax.analysis.norms import along
+from rnn_jax.analysis.program import called
+from rnn_jax.analysis.trajectory import Trajectory, trajectory
 from rnn_jax.arguments.settings import fraction
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.errors import StructureError
 from rnn_jax.unroll import step
 
+SLOPE = 0.1
 # By what it made: the slope of a nonlinearity over its steepest.
 SLOPES: dict[str, Callable[[jax.Array], jax.Array]] = {
     "tanh": lambda y: 1 - y * y,
@@ -22,7 +26,15 @@ SLOPES: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 def saturated_share(
-    cell: Cell, params: Params, xs: Any, carry: Carry | None = None, *, slope: float = 0.1
+    cell: Cell,
+    params: Params,
+    xs: Any,
+    carry: Carry | None = None,
+    *,
+    slope: float = SLOPE,
+    lengths: Any = None,
+    mask: Any = None,
+    reset: Any = None,
 ) -> jax.Array:
     """The share of saturated units, for each nonlinearity of the cell and each step.
 
@@ -35,6 +47,9 @@ def saturated_share(
     The nonlinearities are read off the program of one step, in the order in which it evaluates
     them, so any cell will do, also one that does not split; an LSTM has f, i, g, o and the
     memory's. What a step does inside a loop of its own is not looked into.
+
+    With `lengths`, `mask` and `reset` as for `unroll` step t is the t-th that happens, and its
+    share that over the sequences which have so many steps; NaN where none has.
 
     Shapes: xs `(T, *batch, ...)`; the result is `(nonlinearities, T)`. Cost: one forward pass and
     its steps once more, all at a time. Sources: Glorot & Bengio, AISTATS 2010, section 3;
@@ -50,23 +65,27 @@ def saturated_share(
     [[0.0, 0.5, 0.5]]
     """
     slope = fraction("saturated_share: slope", slope)
-    xs, batch_shape, path = trajectory("saturated_share", cell, params, xs, carry)
-    lead = (xs.shape[0], *batch_shape)
+    marks = Marks(lengths, mask, reset)
+    path = trajectory(cell, sequences("saturated_share", cell, params, xs, carry, marks))
+    return share_by_step("saturated_share", cell, path, slope)
+
+
+def share_by_step(caller: str, cell: Cell, path: Trajectory, slope: float) -> jax.Array:
+    """The shares over a run, for the function that is called `caller`."""
     # With the carries known, all steps are one batch of one step.
-    program, leaves = _program(lambda carries, xs: step(cell, params, xs, carries)[0], path, xs)
-    slopes = _slopes(program.jaxpr, program.consts, leaves)
-    over = [s for s in slopes if s.shape[: len(lead)] == lead]
+    given = path.carries, path.xs
+    program = jax.make_jaxpr(lambda carries, xs: step(cell, path.params, xs, carries)[0])(*given)
+    happens = path.happens
+    slopes = _slopes(program.jaxpr, program.consts, jax.tree.leaves(given))
+    over = [s for s in slopes if s.shape[: happens.ndim] == happens.shape]
     if not over:
         raise StructureError(
-            f"saturated_share: a step of {cell!r} evaluates no tanh, sigmoid or ReLU, so nothing "
-            "of it saturates."
+            f"{caller}: a step of {cell!r} evaluates no tanh, sigmoid or ReLU, so nothing of it "
+            "saturates."
         )
-    shares = [jnp.mean(s < slope, axis=range(1, s.ndim), dtype=s.dtype) for s in over]
-    return jnp.stack(shares)
-
-
-def _program(f: Callable[..., Any], path: Any, xs: Any) -> tuple[ClosedJaxpr, list[Any]]:
-    return jax.make_jaxpr(f)(path.carries, xs), jax.tree.leaves((path.carries, xs))
+    return jnp.stack(
+        [jnp.mean(s < slope, range(1, s.ndim), s.dtype, where=along(happens, s)) for s in over]
+    )
 
 
 def _slopes(program: Jaxpr, consts: Any, arguments: list[Any]) -> list[jax.Array]:
@@ -82,7 +101,7 @@ def _slopes(program: Jaxpr, consts: Any, arguments: list[Any]) -> list[jax.Array
 
         for equation in program.eqns:
             name, values = equation.primitive.name, [read(v) for v in equation.invars]
-            inner = _inner(equation)
+            inner = called(equation)
             if inner is not None:
                 results = evaluate(inner.jaxpr, inner.consts, values)
             else:
@@ -95,17 +114,6 @@ def _slopes(program: Jaxpr, consts: Any, arguments: list[Any]) -> list[jax.Array
 
     evaluate(program, consts, arguments)
     return found
-
-
-def _inner(equation: Any) -> ClosedJaxpr | None:
-    """The program that an equation calls once, such as that of a jitted function."""
-    if equation.primitive.name in ("scan", "while", "cond"):
-        return None
-    programs = [p for p in equation.params.values() if isinstance(p, ClosedJaxpr | Jaxpr)]
-    if len(programs) != 1:
-        return None
-    (program,) = programs
-    return program if isinstance(program, ClosedJaxpr) else ClosedJaxpr(program, ())
 
 
 def _with_zero(equation: Any) -> bool:

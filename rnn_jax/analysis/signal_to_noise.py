@@ -8,12 +8,15 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rnn_jax.analysis.arguments import Marks, leading, sequences
+from rnn_jax.analysis.losses import Last, as_loss
 from rnn_jax.analysis.norms import norm
 from rnn_jax.analysis.trajectory import loss_gradients, trajectory
 from rnn_jax.analysis.weights_by_lag import everything, weight_gradient_by_lag
 from rnn_jax.arguments.settings import function
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.errors import ArgumentError, ShapeError
+from rnn_jax.checks import check_steps
+from rnn_jax.errors import ArgumentError
 from rnn_jax.training.truncated_bptt import Loss
 
 
@@ -32,12 +35,15 @@ def signal_to_noise_by_lag(
     cell: Cell,
     params: Params,
     xs: Any,
-    targets: Any,
-    loss: Loss,
     carry: Carry | None = None,
     *,
+    loss: Loss | Last,
+    targets: Any = None,
     of: Callable[[Params], Any] = everything,
-    lags: int | None = None,
+    max_lag: int | None = None,
+    lengths: Any = None,
+    mask: Any = None,
+    reset: Any = None,
 ) -> SignalToNoise:
     """How far the sequences of a batch agree on the gradient, lag by lag.
 
@@ -45,7 +51,9 @@ def signal_to_noise_by_lag(
     `weight_gradient_by_lag` gives for sequence b alone. Of a batch of pure noise it is about
     `1 / sqrt(B)`; a lag below that teaches nothing, however large its gradient.
 
-    Shapes and arguments as there, with at least two sequences in the batch. Cost: that of
+    Shapes and arguments as there, with at least two sequences in the batch, and targets whose
+    axes are those of the losses, `(T, *batch)`, or `(*batch)` for `last(loss)`. A sequence
+    without a step counts as none. Cost: that of
     `weight_gradient_by_lag`, one sequence after the other; memory for twice its result. The
     running sums are Welford's, kept as lengths, whose squares might underflow. Source:
     McCandlish, Kaplan & Amodei, An empirical model of large-batch training, 2018,
@@ -58,60 +66,78 @@ def signal_to_noise_by_lag(
     >>> params = cell.init(jax.random.key(0))
     >>> xs = jax.random.normal(jax.random.key(1), (10, 8, 1))
     >>> squares = lambda ys, targets: jnp.square(ys).sum(-1)
-    >>> found = rnn.analysis.signal_to_noise_by_lag(cell, params, xs, None, squares, lags=5)
+    >>> found = rnn.analysis.signal_to_noise_by_lag(cell, params, xs, loss=squares, max_lag=4)
     >>> found.ratio.shape
     (5,)
     """
     caller = "signal_to_noise_by_lag"
-    xs, batch_shape, path = trajectory(caller, cell, params, xs, carry)
-    loss_gradients(caller, loss, path.ys, targets, batch_shape)  # for what it refuses
-    function(f"{caller}: of", of)
-    sequences = math.prod(batch_shape)
-    if sequences < 2:
+    given = sequences(caller, cell, params, xs, carry, Marks(lengths, mask, reset))
+    batch_shape = given.batch_shape
+    count = math.prod(batch_shape)
+    if count < 2:
         raise ArgumentError(
             f"{caller}: noise is what the sequences of a batch differ by, so there must be two at "
             f"least; got batch axes {batch_shape}."
         )
-    lead = (len(xs), *batch_shape)
-    for leaf in jax.tree.leaves(targets):
-        if jnp.shape(leaf)[: len(lead)] != lead:
-            raise ShapeError(
-                f"{caller}: targets must have the axes of steps and batch, {lead}, in front, got "
-                f"shape {jnp.shape(leaf)}."
-            )
-    first = jax.tree.map(lambda c: c[0], path.carries)
+    loss_gradients(caller, loss, trajectory(cell, given), targets)  # for what it refuses
+    function(f"{caller}: of", of)
+    per_step = as_loss(f"{caller}: loss", loss).per_step
+    axes = (given.xs.shape[0], *batch_shape) if per_step else batch_shape
+    targets = leading(
+        f"{caller}: targets", targets, axes, "steps and batch" if per_step else "batch"
+    )
 
     def flat(tree: Any, before: int) -> Any:
         """The batch in front, as one axis."""
+        after = before + len(batch_shape)
         return jax.tree.map(
             lambda x: jnp.moveaxis(
-                jnp.asarray(x).reshape(
-                    *x.shape[:before], sequences, *x.shape[before + len(batch_shape) :]
-                ),
-                before,
-                0,
+                x.reshape(*x.shape[:before], count, *x.shape[after:]), before, 0
             ),
             tree,
         )
 
-    batch = (flat(xs, 1), flat(targets, 1), flat(first, 0))
+    start = None if carry is None else given.carry
+    lengths, mask, reset = check_steps(cell, given.xs.shape[0], batch_shape, lengths, mask, reset)
+    batch = (
+        flat((given.xs, mask, reset), 1),
+        flat(targets, 1 if per_step else 0),
+        flat((start, lengths), 0),
+    )
 
     def gradient(sequence: Any) -> Any:
-        xs, targets, carry = sequence
-        return weight_gradient_by_lag(cell, params, xs, targets, loss, carry, of=of, lags=lags)
+        (xs, mask, reset), targets, (carry, lengths) = sequence
+        return weight_gradient_by_lag(
+            cell,
+            given.params,
+            xs,
+            carry,
+            loss=loss,
+            targets=targets,
+            of=of,
+            max_lag=max_lag,
+            lengths=lengths,
+            mask=mask,
+            reset=reset,
+        )
 
     def welford(state: Any, now: Any) -> tuple[Any, None]:
-        mean, spread = state
-        n, sequence = now
+        mean, spread, n = state
+        exists, sequence = now
+        n = n + exists.astype(n.dtype)
+        share = jnp.where(exists, 1 / jnp.maximum(n, 1), 0)
         difference = jax.tree.map(jnp.subtract, gradient(sequence), mean)
-        mean = jax.tree.map(lambda m, d: m + d / n, mean, difference)
-        apart = norm(difference, 1) * jnp.sqrt((n - 1) / n)
-        return (mean, norm(jnp.stack([spread, apart], axis=-1), 1)), None
+        mean = jax.tree.map(lambda m, d: m + d * share.astype(d.dtype), mean, difference)
+        apart = norm(difference, 1) * jnp.sqrt(jnp.where(exists, 1 - share, 0))
+        return (mean, norm(jnp.stack([spread, apart], axis=-1), 1), n), None
 
     shapes = jax.eval_shape(gradient, jax.tree.map(lambda x: x[0], batch))
     mean = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
     spread = jnp.zeros_like(norm(mean, 1))
-    numbers = jnp.arange(1, sequences + 1, dtype=spread.dtype)
-    (mean, spread), _ = lax.scan(welford, (mean, spread), (numbers, batch))
-    signal, noise = norm(mean, 1), spread / jnp.sqrt(jnp.asarray(sequences - 1, spread.dtype))
+    exist = jnp.ones(count, bool)
+    if given.happens is not None:
+        exist = jnp.any(given.happens, axis=0).reshape(count)
+    state = mean, spread, jnp.zeros((), spread.dtype)
+    (mean, spread, n), _ = lax.scan(welford, state, (exist, batch))
+    signal, noise = norm(mean, 1), spread / jnp.sqrt(n - 1)
     return SignalToNoise(signal / noise, signal, noise)

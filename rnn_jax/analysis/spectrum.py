@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from rnn_jax.analysis.flatten import each_sequence, flat_step, orbit, prepare, pull
+from rnn_jax.analysis.arguments import Marks, sequences, spans
+from rnn_jax.analysis.flatten import Flat, each_sequence, flat_sequences, flat_step, orbit, pull
 from rnn_jax.analysis.graded import Graded, graded, orthogonalise
-from rnn_jax.arguments.settings import increasing
 from rnn_jax.cell import Carry, Cell, Params
 
 
@@ -31,6 +31,8 @@ def gradient_spectrum(
     carry: Carry | None = None,
     *,
     lags: Sequence[int] | None = None,
+    lengths: Any = None,
+    mask: Any = None,
 ) -> GradientSpectrum:
     """The singular values of `dc_T/dc_{T-lag} = J_T J_{T-1} ... J_{T-lag+1}`, in log scale.
 
@@ -58,10 +60,13 @@ def gradient_spectrum(
       xs: The input, as for `unroll`.
       carry: Where to start; `cell.initial_carry` if None.
       lags: Increasing, each from 1 to T; all of them if None.
+      lengths: As for `unroll`: T is each sequence's own, and for a longer lag its values are NaN.
+      mask: As for `unroll`: only the steps that happen count.
 
     Raises:
-      ArgumentError: Lags out of range or order, xs without steps, or a cell without a carry.
-      ShapeError, DtypeError, StructureError: As `unroll`.
+      StructureError: A cell that carries nothing.
+      ArgumentError, ShapeError, DtypeError: Lags out of range or order, xs without steps, and what
+        `unroll` raises.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.Elman(1, 2, activation=lambda a: a)
@@ -70,18 +75,13 @@ def gradient_spectrum(
     >>> spectrum.log_values.round(-1).tolist()  # 3000 log(0.1)
     [[0.0, -6910.0]]
     """
-    params, xs, start = prepare("gradient_spectrum", cell, params, xs, carry)
-    chosen = check_lags("gradient_spectrum", lags, xs.shape[0])
+    caller = "gradient_spectrum"
+    marks = Marks(lengths, mask)
+    given = flat_sequences(cell, sequences(caller, cell, params, xs, carry, marks))
+    chosen = spans(f"{caller}: lags", lags, given.xs.shape[0])
     asked = np.isin(np.arange(1, chosen[-1] + 1), chosen)
-    values = _spectrum(cell, params, xs, start, jnp.asarray(asked))
+    values = _spectrum(cell, given, jnp.asarray(asked))
     return GradientSpectrum(chosen, jnp.moveaxis(values, -2, 0)[chosen - 1])
-
-
-def check_lags(caller: str, lags: Sequence[int] | None, steps: int) -> np.ndarray:
-    """The lags as an array, all of them if None."""
-    if lags is None:
-        return np.arange(1, steps + 1)
-    return increasing(f"{caller}: lags", lags, steps)
 
 
 def tolerances(dtype: Any) -> tuple[float, float]:
@@ -90,19 +90,21 @@ def tolerances(dtype: Any) -> tuple[float, float]:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _spectrum(
-    cell: Cell, params: Params, xs: jax.Array, start: jax.Array, asked: jax.Array
-) -> jax.Array:
-    step = flat_step(cell, params)
-    size, dtype = start.shape[-1], start.dtype
+def _spectrum(cell: Cell, given: Flat, asked: jax.Array) -> jax.Array:
+    step = flat_step(cell, given.params)
+    size, dtype = given.start.shape[-1], given.start.dtype
     tight, loose = tolerances(dtype)
     error = 2 * float(jnp.finfo(dtype).eps) * size**0.5
     identity = jnp.eye(size, dtype=dtype)
 
-    def one(xs: jax.Array, c: jax.Array) -> jax.Array:
-        zs = cell.project(params, xs)
+    lags = jnp.arange(1, len(asked) + 1, dtype=given.counts.dtype)
+
+    def one(xs: jax.Array, of: tuple[jax.Array, jax.Array]) -> jax.Array:
+        c, count = of
+        zs = cell.project(given.params, xs)
         at_steps = orbit(step, c, zs), zs
-        last = jax.tree.map(lambda x: x[-len(asked) :][::-1], at_steps)
+        # From a sequence's own last step back.
+        last = jax.tree.map(lambda x: x[jnp.maximum(count - lags, 0)], at_steps)
 
         def lengthen(product: Graded, item: Any) -> tuple[Graded, jax.Array]:
             (c, z), now = item
@@ -114,6 +116,7 @@ def _spectrum(
             return product, product.log_lengths
 
         start = Graded(identity, jnp.zeros(size, dtype), jnp.zeros(size, dtype))
-        return lax.scan(lengthen, start, (last, asked))[1]
+        values = lax.scan(lengthen, start, (last, asked))[1]
+        return jnp.where((lags <= count)[:, None], values, jnp.nan)
 
-    return each_sequence(one, xs, start)
+    return each_sequence(one, given.xs, (given.start, given.counts))

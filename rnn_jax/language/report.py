@@ -104,7 +104,7 @@ def gradient_by_lag(learner: Learner, params: rnn.Params, corpus: Corpus) -> lis
     )
     norms = jax.jit(
         lambda params, xs, targets: rnn.analysis.gradient_by_lag(
-            learner.model, params, xs, targets, cross_entropy
+            learner.model, params, xs, loss=cross_entropy, targets=targets
         )
     )(params, xs, targets)
     return [float(norm) for norm in norms]

@@ -23,11 +23,11 @@ STARTS = rnn.ElmanCarry(jnp.zeros((4, 5), jnp.float32))
 
 
 def exponents(**options):
-    return lambda: analysis.lyapunov_spectrum(CELL, PARAMS, ONE, **{"exponents": 2, **options})
+    return lambda: analysis.lyapunov_spectrum(CELL, PARAMS, ONE, **{"k": 2, **options})
 
 
 def leading(k=2, **options):
-    return lambda: analysis.leading_gradient_spectrum(CELL, PARAMS, ONE, k, **options)
+    return lambda: analysis.leading_gradient_spectrum(CELL, PARAMS, ONE, k=k, **options)
 
 
 def around(x=ONE[0], starts=STARTS, **options):
@@ -35,6 +35,43 @@ def around(x=ONE[0], starts=STARTS, **options):
 
 
 ROWS = {
+    "analysis.last: the losses themselves": (
+        lambda: analysis.last(XS.sum(-1)),
+        rnn.ArgumentError,
+        r"last: loss must be a function, got float32 of shape \(7, 2\)",
+    ),
+    "analysis.last: a mean over the batch": (
+        lambda: analysis.omega(CELL, PARAMS, XS, loss=analysis.last(lambda y, _: y.mean())),
+        rnn.ShapeError,
+        r"omega: loss\(y, targets\) must return one number a sequence, an array of shape \(2,\)",
+    ),
+    "analysis.step_jacobians: a length beyond the end": (
+        lambda: analysis.step_jacobians(CELL, PARAMS, XS, lengths=[7, 8]),
+        rnn.ArgumentError,
+        r"Elman\(.*lengths\[1\] is 8, but xs has 7 steps",
+    ),
+    "analysis.lyapunov_spectrum: a sequence that ends while the state warms up": (
+        lambda: analysis.lyapunov_spectrum(CELL, PARAMS, XS, lengths=[7, 3], warmup=3),
+        rnn.ArgumentError,
+        "warmup and warmup_q must leave steps to count, got 3 and 0 of 3 steps",
+    ),
+    "analysis.gradient_map: a mask of numbers": (
+        lambda: analysis.gradient_map(CELL, PARAMS, XS, loss=outputs, mask=XS[..., 0]),
+        rnn.DtypeError,
+        "mask must be bool, got float32",
+    ),
+    "analysis.gradient_metrics: no cell": (
+        lambda: analysis.gradient_metrics(None, PARAMS, XS, loss=outputs),
+        rnn.StructureError,
+        "gradient_metrics: the first argument must be a Cell, got None",
+    ),
+    "analysis.signal_to_noise_by_lag: targets of another batch": (
+        lambda: analysis.signal_to_noise_by_lag(
+            CELL, PARAMS, XS, loss=analysis.last(lambda y, _: y.sum(-1)), targets=jnp.ones(3)
+        ),
+        rnn.ShapeError,
+        r"signal_to_noise_by_lag: targets must have the axes of batch, \(2,\), in front, got shape",
+    ),
     "analysis.step_jacobians: params first": (
         lambda: analysis.step_jacobians(PARAMS, CELL, XS),
         rnn.StructureError,
@@ -101,9 +138,9 @@ ROWS = {
         r"adjoint_lyapunov_spectrum: key must be one key.*take one of them, keys\[0\]",
     ),
     "analysis.flossing_loss: no exponents": (
-        lambda: analysis.flossing_loss(CELL, PARAMS, ONE, exponents=0),
+        lambda: analysis.flossing_loss(CELL, PARAMS, ONE, k=0),
         rnn.ArgumentError,
-        "flossing_loss: exponents must be an integer from 1 to 5.*got 0",
+        "flossing_loss: k must be an integer from 1 to 5.*got 0",
     ),
     "analysis.saturated_share: a slope in letters": (
         lambda: analysis.saturated_share(CELL, PARAMS, XS, slope="steep"),
@@ -111,47 +148,47 @@ ROWS = {
         r"saturated_share: slope must be a number in \[0, 1\], got 'steep'",
     ),
     "analysis.gradient_map: no loss": (
-        lambda: analysis.gradient_map(CELL, PARAMS, XS, None, None),
+        lambda: analysis.gradient_map(CELL, PARAMS, XS, loss=None),
         rnn.ArgumentError,
         "gradient_map: loss must be a function, got None",
     ),
     "analysis.gradient_map: a loss of two things": (
-        lambda: analysis.gradient_map(CELL, PARAMS, XS, None, lambda ys, _: (ys.sum(-1), 0)),
+        lambda: analysis.gradient_map(CELL, PARAMS, XS, loss=lambda ys, _: (ys.sum(-1), 0)),
         rnn.ShapeError,
         r"gradient_map: loss\(ys, targets\) must return.*array of shape \(7, 2\), got a tuple",
     ),
     "analysis.gradient_by_lag: no steps": (
-        lambda: analysis.gradient_by_lag(CELL, PARAMS, XS[:0], None, outputs),
+        lambda: analysis.gradient_by_lag(CELL, PARAMS, XS[:0], loss=outputs),
         rnn.ShapeError,
         "gradient_by_lag: xs has no steps",
     ),
     "analysis.gradient_by_lag: a loss that counts": (
-        lambda: analysis.gradient_by_lag(CELL, PARAMS, XS, None, lambda ys, _: ys[..., 0] > 0),
+        lambda: analysis.gradient_by_lag(CELL, PARAMS, XS, loss=lambda ys, _: ys[..., 0] > 0),
         rnn.DtypeError,
         r"gradient_by_lag: loss\(ys, targets\) must be floating to have a gradient, got bool",
     ),
     "analysis.omega: a loss that is a mean already": (
-        lambda: analysis.omega(CELL, PARAMS, XS, None, lambda ys, _: ys.mean()),
+        lambda: analysis.omega(CELL, PARAMS, XS, loss=lambda ys, _: ys.mean()),
         rnn.ShapeError,
         r"omega: loss\(ys, targets\) must return one number a step.*got float32 of shape \(\)",
     ),
     "analysis.weight_gradient_by_lag: weights by their name": (
-        lambda: analysis.weight_gradient_by_lag(CELL, PARAMS, XS, None, outputs, of="w_hh"),
+        lambda: analysis.weight_gradient_by_lag(CELL, PARAMS, XS, loss=outputs, of="w_hh"),
         rnn.ArgumentError,
         "weight_gradient_by_lag: of must be a function, got 'w_hh'",
     ),
     "analysis.signal_to_noise_by_lag: one sequence": (
-        lambda: analysis.signal_to_noise_by_lag(CELL, PARAMS, ONE, None, outputs),
+        lambda: analysis.signal_to_noise_by_lag(CELL, PARAMS, ONE, loss=outputs),
         rnn.ArgumentError,
         r"there must be two at least; got batch axes \(\)",
     ),
     "analysis.gradient_metrics: one lag without its list": (
-        lambda: analysis.gradient_metrics(CELL, PARAMS, XS, None, outputs, lags=3),
+        lambda: analysis.gradient_metrics(CELL, PARAMS, XS, loss=outputs, lags=3),
         rnn.ArgumentError,
         "gradient_metrics: lags must be integers from 0 to 6, got 3",
     ),
     "analysis.gradient_metrics: a lag over T": (
-        lambda: analysis.gradient_metrics(CELL, PARAMS, XS, None, outputs, lags=[0, 7]),
+        lambda: analysis.gradient_metrics(CELL, PARAMS, XS, loss=outputs, lags=[0, 7]),
         rnn.ArgumentError,
         r"gradient_metrics: lags must be integers from 0 to 6, got \[0, 7\]",
     ),

@@ -5,7 +5,7 @@ import numpy as np
 
 import rnn_jax as rnn
 from rnn_jax import analysis
-from tests.wrong_calls.given import KEY, KEYS, MASKED, PARAMS
+from tests.wrong_calls.given import KEYS, MASKED, PARAMS
 
 SPECTRUM = analysis.LyapunovSpectrum(jnp.ones(3), jnp.ones((2, 3)), np.arange(2))
 DENSITY = analysis.SpectralDensity(jnp.zeros((1, 1)), jnp.ones((1, 1)))
@@ -43,43 +43,43 @@ ROWS = {
         r"memory_horizon: share must .*\(0, 1\].*got 1\.5",
     ),
     "analysis.smoothed: another result": (
-        lambda: analysis.smoothed(SPECTRUM, AXIS, 1.0),
+        lambda: analysis.smoothed(SPECTRUM, AXIS, width=1.0),
         rnn.StructureError,
         r"smoothed: density must be a SpectralDensity, as rnn_jax\.analysis\.spectral_density "
         r"returns it, got LyapunovSpectrum\(",
     ),
     "analysis.smoothed: a width that is none": (
-        lambda: analysis.smoothed(DENSITY, AXIS, float("nan")),
+        lambda: analysis.smoothed(DENSITY, AXIS, width=float("nan")),
         rnn.ArgumentError,
         "smoothed: width must be a positive number, got nan",
     ),
     "analysis.smoothed: a grid of two axes": (
-        lambda: analysis.smoothed(DENSITY, jnp.zeros((2, 2)), 1.0),
+        lambda: analysis.smoothed(DENSITY, jnp.zeros((2, 2)), width=1.0),
         rnn.ShapeError,
         r"smoothed: grid must be a vector, got shape \(2, 2\)",
     ),
     "analysis.extreme_eigenvalues: a matrix for its products": (
-        lambda: analysis.extreme_eigenvalues(jnp.eye(5), jnp.zeros(5), KEY),
+        lambda: analysis.extreme_eigenvalues(jnp.eye(5), jnp.zeros(5)),
         rnn.ArgumentError,
         r"extreme_eigenvalues: product must be a function, got float.* of shape \(5, 5\)",
     ),
     "analysis.extreme_eigenvalues: a product that is shorter": (
-        lambda: analysis.extreme_eigenvalues(lambda v: v[:2], jnp.zeros(5), KEY),
+        lambda: analysis.extreme_eigenvalues(lambda v: v[:2], jnp.zeros(5)),
         rnn.ShapeError,
         r"extreme_eigenvalues: product\(v\) must be float.* of shape \(5,\), got .*\(2,\)",
     ),
     "analysis.extreme_eigenvalues: a number of dimensions": (
-        lambda: analysis.extreme_eigenvalues(twice, 5, KEY),
+        lambda: analysis.extreme_eigenvalues(twice, 5),
         rnn.StructureError,
         "extreme_eigenvalues: like must be a floating array, got 5",
     ),
     "analysis.spectral_density: several keys": (
-        lambda: analysis.spectral_density(twice, jnp.zeros(5), KEYS),
+        lambda: analysis.spectral_density(twice, jnp.zeros(5), key=KEYS),
         rnn.StructureError,
         r"spectral_density: key must be one key.*take one of them, keys\[0\]",
     ),
     "analysis.spectral_density: nothing": (
-        lambda: analysis.spectral_density(twice, (), KEY),
+        lambda: analysis.spectral_density(twice, ()),
         rnn.StructureError,
         r"spectral_density: like must hold arrays, got \(\)",
     ),
@@ -99,12 +99,12 @@ ROWS = {
         r"hessian_product: v must be float.* of shape \(2,\), got float.* of shape \(3,\)",
     ),
     "analysis.gauss_newton_product: a loss by its name": (
-        lambda: analysis.gauss_newton_product(jnp.square, "mse", jnp.ones(2)),
+        lambda: analysis.gauss_newton_product(jnp.square, jnp.ones(2), loss="mse"),
         rnn.ArgumentError,
         "gauss_newton_product: loss must be a function, got 'mse'",
     ),
     "analysis.gauss_newton_product: a model that decides": (
-        lambda: analysis.gauss_newton_product(lambda w: w > 0, squares, jnp.ones(2)),
+        lambda: analysis.gauss_newton_product(lambda w: w > 0, jnp.ones(2), loss=squares),
         rnn.StructureError,
         r"gauss_newton_product: model\(params\) must be a floating array, got bool",
     ),
@@ -124,7 +124,7 @@ ROWS = {
         r"mean_field: input_correlation must be a number in \[0, 1\], got 2",
     ),
     "analysis.mean_field_lyapunov: an activation of all units": (
-        lambda: analysis.mean_field_lyapunov(1.0, 4, activation=jnp.sum),
+        lambda: analysis.mean_field_lyapunov(1.0, k=4, activation=jnp.sum),
         rnn.ArgumentError,
         "mean_field_lyapunov: activation, .*must be pointwise",
     ),
@@ -136,12 +136,12 @@ ROWS = {
     "analysis.normality: a block of gates": (
         lambda: analysis.normality(jnp.ones((5, 20))),
         rnn.ShapeError,
-        r"normality: w must be a square matrix, got shape \(5, 20\).*one gate's block",
+        r"normality: w must be a square matrix, got shape \(5, 20\).*takes the gates apart",
     ),
     "analysis.gradient_bound: masked weights": (
         lambda: analysis.gradient_bound(MASKED[:, 0]),
         rnn.StructureError,
-        "gradient_bound: w_hh is a masked array with masked entries",
+        "gradient_bound: w is a masked array with masked entries",
     ),
     "analysis.gradient_bound: a slope below zero": (
         lambda: analysis.gradient_bound(jnp.eye(2), gamma=-1),
@@ -158,9 +158,14 @@ ROWS = {
         rnn.DtypeError,
         "pseudospectrum: imaginary must be real, got complex",
     ),
-    "analysis.recurrent_matrices: a cell": (
-        lambda: analysis.recurrent_matrices(rnn.GRU(3, 5)),
+    "analysis.recurrent_matrices: params for a cell": (
+        lambda: analysis.recurrent_matrices(PARAMS, PARAMS),
         rnn.StructureError,
-        r"recurrent_matrices: params must hold arrays, got GRU\(.*cell\.init\(key\) makes them",
+        r"recurrent_matrices: the first argument must be a Cell, got ElmanParams\(w_xh",
+    ),
+    "analysis.recurrent_matrices: params of another cell": (
+        lambda: analysis.recurrent_matrices(rnn.GRU(3, 5), PARAMS),
+        rnn.StructureError,
+        r"expected params of the form GRUParams.*got ElmanParams",
     ),
 }

@@ -19,16 +19,16 @@ DECADES = 8
 
 
 def spectral_density(
-    found: SpectralDensity, ax: Axes | None = None, width: float | None = None
+    found: SpectralDensity, *, ax: Axes | None = None, width: float | None = None
 ) -> Axes:
     """The density of eigenvalues, in log scale, for most of them lie near zero.
 
     Every point mass is a Gaussian of standard deviation `width`, a hundredth of the range of
     eigenvalues if None.
 
-    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
+    >>> import jax.numpy as jnp, rnn_jax as rnn
     >>> stretch = lambda v: v * jnp.arange(300.0)
-    >>> found = rnn.analysis.spectral_density(stretch, jnp.zeros(300), jax.random.key(0))
+    >>> found = rnn.analysis.spectral_density(stretch, jnp.zeros(300))
     >>> ax = rnn.analysis.plots.spectral_density(found)
     """
     a_density("plots.spectral_density: found", found)
@@ -38,7 +38,7 @@ def spectral_density(
     if width is None:
         width = (high - low or abs(high) or 1.0) / 100
     grid = np.linspace(low - 4 * width, high + 4 * width, POINTS)
-    heights = np.asarray(smoothed(found, jnp.asarray(grid, found.nodes.dtype), width))
+    heights = np.asarray(smoothed(found, jnp.asarray(grid, found.nodes.dtype), width=width))
     ax.axvline(0, color=GREY, linewidth=0.8)
     ax.plot(grid, heights, color=BLUE, linewidth=1.5)
     ax.set_yscale("log")

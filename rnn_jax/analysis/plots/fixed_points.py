@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def fixed_points(found: FixedPoints, trajectories: Any = None, ax: Axes | None = None) -> Axes:
+def fixed_points(found: FixedPoints, *, trajectories: Any = None, ax: Axes | None = None) -> Axes:
     """Fixed and slow points in principal components, and the ways that the network takes.
 
     The components are those of the trajectories `(T, *batch, N)`, carries as `flatten_carry`
@@ -30,7 +30,7 @@ def fixed_points(found: FixedPoints, trajectories: Any = None, ax: Axes | None =
     >>> starts = rnn.ElmanCarry(jax.random.normal(jax.random.key(0), (20, 2)))
     >>> found = rnn.analysis.fixed_points(cell, params, jnp.zeros(1), starts)
     >>> _, hs = rnn.unroll(cell, params, jnp.zeros((30, 20, 1)), starts)
-    >>> ax = rnn.analysis.plots.fixed_points(found, hs)
+    >>> ax = rnn.analysis.plots.fixed_points(found, trajectories=hs)
     """
     found = result("plots.fixed_points: found", found, FixedPoints)
     points = np.asarray(found.points, np.float64)

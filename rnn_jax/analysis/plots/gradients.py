@@ -20,7 +20,7 @@ MARGIN = 0.05
 """What an axis has beyond its values, as a part of their range."""
 
 
-def gradient_spectrum(found: GradientSpectrum | LeadingSpectrum, ax: Axes | None = None) -> Axes:
+def gradient_spectrum(found: GradientSpectrum | LeadingSpectrum, *, ax: Axes | None = None) -> Axes:
     """The singular values against the lag: median, and bands of 50, 90 and 100 per cent.
 
     Quantiles are over directions and sequences. A value of zero, whose logarithm is -inf, lies
@@ -36,26 +36,29 @@ def gradient_spectrum(found: GradientSpectrum | LeadingSpectrum, ax: Axes | None
     found = result("plots.gradient_spectrum: found", found, GradientSpectrum, LeadingSpectrum)
     ax = canvas(ax)
     values = np.asarray(found.log_values).reshape(len(found.lags), -1)
+    # Lags that no sequence is long enough for have no values, and others fewer.
+    some = ~np.isnan(values).all(axis=1)
+    lags, values = np.asarray(found.lags)[some], values[some]
     finite = values[np.isfinite(values)]
     floor, top = (finite.min(), max(finite.max(), 0)) if finite.size else (-1.0, 0)
     below = 2 * floor - top - 1
 
     def quantile(q: float) -> np.ndarray:
         # Without interpolation, which makes NaN of two infinities.
-        found = np.quantile(values, q, axis=1, method="nearest")
-        return np.where(np.isfinite(found), found, below)
+        at = np.nanquantile(values, q, axis=1, method="nearest")
+        return np.where(np.isfinite(at), at, below)
 
     ax.axhline(0, color=GREY, linewidth=0.8)
     for low, high, share in BANDS:
         name = f"{high - low:.0%} of the values"
         bounds = quantile(low), quantile(high)
-        ax.fill_between(found.lags, *bounds, color=_paler(BLUE, share), linewidth=0, label=name)
-    ax.plot(found.lags, quantile(0.5), color=BLUE, linewidth=2, label="median")
-    ax.plot(found.lags, quantile(1), color=VERMILION, linewidth=1.5, label="largest")
-    if zeros := np.isinf(values[-1]).mean():
+        ax.fill_between(lags, *bounds, color=_paler(BLUE, share), linewidth=0, label=name)
+    ax.plot(lags, quantile(0.5), color=BLUE, linewidth=2, label="median")
+    ax.plot(lags, quantile(1), color=VERMILION, linewidth=1.5, label="largest")
+    if zeros := np.isinf(values[-1]).sum() / (~np.isnan(values[-1])).sum():
         margin = MARGIN * (top - floor)
         ax.set_ylim(floor - margin, top + margin)
-        note = f"of the values at lag {found.lags[-1]}, {zeros:.0%} are 0: below the picture"
+        note = f"of the values at lag {lags[-1]}, {zeros:.0%} are 0: below the picture"
         ax.annotate(note, (1, 0), (-4, 4), "axes fraction", textcoords="offset points", ha="right")
     ax.set_xlabel("lag (steps)")
     ax.set_ylabel("log singular value (nats)")
@@ -71,7 +74,7 @@ def _paler(colour: str, share: float) -> tuple[float, ...]:
     return tuple(1 - share * (1 - part) for part in to_rgb(colour))
 
 
-def gradient_map(found: GradientMap, ax: Axes | None = None) -> Axes:
+def gradient_map(found: GradientMap, *, ax: Axes | None = None) -> Axes:
     """The gradient of every step's loss by every earlier carry, as a heat map.
 
     A row is a loss, a column a carry. Grey is zero: what lies in the future of the loss, and a
@@ -81,7 +84,7 @@ def gradient_map(found: GradientMap, ax: Axes | None = None) -> Axes:
     >>> cell = rnn.Elman(1, 1)
     >>> params = rnn.ElmanParams(jnp.ones((1, 1)), jnp.full((1, 1), 0.5), jnp.zeros(1))
     >>> outputs = lambda ys, targets: ys.sum(-1)
-    >>> found = rnn.analysis.gradient_map(cell, params, jnp.ones((9, 1)), None, outputs)
+    >>> found = rnn.analysis.gradient_map(cell, params, jnp.ones((9, 1)), loss=outputs)
     >>> ax = rnn.analysis.plots.gradient_map(found)
     """
     found = result("plots.gradient_map: found", found, GradientMap)
@@ -99,7 +102,7 @@ def gradient_map(found: GradientMap, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def gradient_by_lag(found: GradientMap, ax: Axes | None = None, share: float = 0.95) -> Axes:
+def gradient_by_lag(found: GradientMap, *, ax: Axes | None = None, share: float = 0.95) -> Axes:
     """The gradient summed over all losses against the lag, and the horizon of `share` of it.
 
     Without a horizon where the gradient is NaN.
@@ -108,11 +111,11 @@ def gradient_by_lag(found: GradientMap, ax: Axes | None = None, share: float = 0
     >>> cell = rnn.Elman(1, 1)
     >>> params = rnn.ElmanParams(jnp.ones((1, 1)), jnp.full((1, 1), 0.5), jnp.zeros(1))
     >>> outputs = lambda ys, targets: ys.sum(-1)
-    >>> found = rnn.analysis.gradient_map(cell, params, jnp.ones((9, 1)), None, outputs)
+    >>> found = rnn.analysis.gradient_map(cell, params, jnp.ones((9, 1)), loss=outputs)
     >>> ax = rnn.analysis.plots.gradient_by_lag(found)
     """
     found = result("plots.gradient_by_lag: found", found, GradientMap)
-    horizon = int(memory_horizon(found.by_lag, share))
+    horizon = int(memory_horizon(found.by_lag, share=share))
     ax = canvas(ax)
     by_lag = np.ma.masked_invalid(np.asarray(found.by_lag))
     ax.plot(np.arange(by_lag.size), by_lag, color=BLUE, linewidth=2)

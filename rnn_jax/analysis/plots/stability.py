@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def lyapunov_convergence(found: LyapunovSpectrum, ax: Axes | None = None) -> Axes:
+def lyapunov_convergence(found: LyapunovSpectrum, *, ax: Axes | None = None) -> Axes:
     """How the estimate of each exponent settles; over a batch the mean, and all within a band.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
@@ -63,7 +63,7 @@ def lyapunov_convergence(found: LyapunovSpectrum, ax: Axes | None = None) -> Axe
     return ax
 
 
-def eigenvalues(found: Normality | FixedPoints, ax: Axes | None = None) -> Axes:
+def eigenvalues(found: Normality | FixedPoints, *, ax: Axes | None = None) -> Axes:
     """The eigenvalues of a matrix, or of the Jacobians at fixed points, with the unit circle.
 
     >>> import jax, rnn_jax as rnn
@@ -81,6 +81,7 @@ def pseudospectrum(
     smallest: Any,
     real: Any,
     imaginary: Any,
+    *,
     eigenvalues: Any = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -94,7 +95,7 @@ def pseudospectrum(
     >>> axis = jnp.linspace(-1.5, 1.5, 10)
     >>> smallest = rnn.analysis.pseudospectrum(w, axis, axis)
     >>> values = rnn.analysis.normality(w).eigenvalues
-    >>> ax = rnn.analysis.plots.pseudospectrum(smallest, axis, axis, values)
+    >>> ax = rnn.analysis.plots.pseudospectrum(smallest, axis, axis, eigenvalues=values)
     """
     caller = "plots.pseudospectrum"
     real, imaginary = vector(f"{caller}: real", real), vector(f"{caller}: imaginary", imaginary)

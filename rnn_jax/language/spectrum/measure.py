@@ -71,7 +71,7 @@ def measure(
         if size <= ALL:
             return rnn.analysis.gradient_spectrum(model, params, first.xs, first.carry, lags=lags)
         return rnn.analysis.leading_gradient_spectrum(
-            model, params, first.xs, count, first.carry, lags=lags, tolerance=TOLERANCE
+            model, params, first.xs, first.carry, k=count, lags=lags, tolerance=TOLERANCE
         )
 
     def lyapunov() -> Any:
@@ -81,7 +81,7 @@ def measure(
             params,
             one.xs,
             one.carry,
-            exponents=count,
+            k=count,
             warmup_q=len(one.xs) // 8,
             every=EVERY,
         )
@@ -89,7 +89,7 @@ def measure(
     def gradients() -> Any:
         analysis = jax.jit(
             lambda params, xs, targets, carry: rnn.analysis.gradient_map(
-                model, params, xs, targets, cross_entropy, carry
+                model, params, xs, carry, loss=cross_entropy, targets=targets
             )
         )
         return analysis(params, reading.xs, reading.targets, reading.carry)
@@ -99,7 +99,7 @@ def measure(
         return share(params, reading.xs, reading.carry).mean(-1)
 
     def matrices() -> Any:
-        found = rnn.analysis.recurrent_matrices(params)
+        found = rnn.analysis.recurrent_matrices(model, params)
         names = by_layer(found)
         return {names[name]: rnn.analysis.normality(w) for name, w in found.items()}
 

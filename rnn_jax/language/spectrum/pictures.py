@@ -26,10 +26,10 @@ def draw(found: Findings, cell: str, folder: Path) -> dict[str, Path]:
         return {}
     paths = {}
     for name, picture in (
-        ("gradient_map", lambda ax: plots.gradient_map(found.map, ax)),
-        ("gradient_by_lag", lambda ax: plots.gradient_by_lag(found.map, ax)),
+        ("gradient_map", lambda ax: plots.gradient_map(found.map, ax=ax)),
+        ("gradient_by_lag", lambda ax: plots.gradient_by_lag(found.map, ax=ax)),
         ("singular_values", lambda ax: _singular_values(found, ax)),
-        ("lyapunov", lambda ax: plots.lyapunov_convergence(found.lyapunov, ax)),
+        ("lyapunov", lambda ax: plots.lyapunov_convergence(found.lyapunov, ax=ax)),
     ):
         paths[name] = folder / f"{name}.png"
         with _axes(paths[name]) as ((ax,),):
@@ -42,7 +42,8 @@ def draw(found: Findings, cell: str, folder: Path) -> dict[str, Path]:
         with _axes(paths["eigenvalues"], rows, columns) as axes:
             each = itertools.chain.from_iterable(axes)
             for name, normality in found.matrices.items():
-                plots.eigenvalues(normality, ax := next(each)).set_title(matrix_name(name, cell))
+                ax = plots.eigenvalues(normality, ax=next(each))
+                ax.set_title(matrix_name(name, cell))
                 ax.label_outer()
             for ax in each:
                 ax.set_axis_off()
@@ -50,7 +51,7 @@ def draw(found: Findings, cell: str, folder: Path) -> dict[str, Path]:
 
 
 def _singular_values(found: Findings, ax: Axes) -> None:
-    plots.gradient_spectrum(found.spectrum, ax)
+    plots.gradient_spectrum(found.spectrum, ax=ax)
     count = found.spectrum.log_values.shape[-1]
     if count < found.numbers:
         ax.set_ylabel(f"{ax.get_ylabel()}\nthe {count} largest of {found.numbers}")
