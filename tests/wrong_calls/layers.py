@@ -249,6 +249,16 @@ ROWS = {
         rnn.ArgumentError,
         "surrogate: derivative must be a function",
     ),
+    "Associative: no chunks": (
+        lambda: rnn.Associative(chunks=0),
+        rnn.ArgumentError,
+        "chunks must be a positive integer, got 0",
+    ),
+    "Associative: a cell that is not linear": (
+        lambda: rnn.unroll(CELL, PARAMS, XS, method=rnn.Associative()),
+        rnn.StructureError,
+        r"Associative: the step of .* is not linear in its carry.*use BPTT",
+    ),
     "Checkpointed: around nothing": (
         lambda: rnn.Checkpointed("sqrt"),
         rnn.ArgumentError,
