@@ -40,6 +40,7 @@ from rnn_jax.combinators.tied import Tied, TiedParams, tied
 from rnn_jax.combinators.time_scales import TimeScales, TimeScalesParams, time_scales
 from rnn_jax.combinators.variational import Variational, variational
 from rnn_jax.combinators.wide_carry import WideCarry, wide_carry
+from rnn_jax.combinators.with_method import WithMethod, WithMethodLayer, with_method
 from rnn_jax.combinators.zoneout import Leaky, Zoneout, leaky, zoneout
 from rnn_jax.devices.split_batch import split_batch
 from rnn_jax.errors import ArgumentError, DtypeError, RNNError, ShapeError, StructureError
@@ -50,6 +51,7 @@ from rnn_jax.layers.embedding import Embedding, EmbeddingParams
 from rnn_jax.layers.memoryless import Memoryless
 from rnn_jax.losses.linear_cross_entropy import linear_cross_entropy
 from rnn_jax.methods.associative import Associative
+from rnn_jax.methods.automatic import Automatic
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.checkpointed import Checkpointed
 from rnn_jax.methods.scan import Scan
@@ -78,6 +80,7 @@ __all__ = [
     "MGU",
     "ArgumentError",
     "Associative",
+    "Automatic",
     "Bidirectional",
     "BidirectionalCarry",
     "BidirectionalParams",
@@ -148,6 +151,8 @@ __all__ = [
     "Variational",
     "VariationalDropout",
     "WideCarry",
+    "WithMethod",
+    "WithMethodLayer",
     "Zoneout",
     "analysis",
     "batching",
@@ -175,6 +180,7 @@ __all__ = [
     "variational",
     "wide_carry",
     "windows",
+    "with_method",
     "zoneout",
 ]
 

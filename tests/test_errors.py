@@ -53,9 +53,9 @@ def can_be_called_wrongly(value):
     if not isinstance(value, type):
         return bool(inspect.signature(value).parameters)
     is_record = hasattr(value, "_fields") or issubclass(value, Exception)
-    return (
-        not is_record and not inspect.isabstract(value) and not value.__dict__.get("_is_protocol")
-    )
+    if is_record or inspect.isabstract(value) or value.__dict__.get("_is_protocol"):
+        return False
+    return bool(inspect.signature(value).parameters)
 
 
 @pytest.mark.parametrize("place", PUBLIC, ids=lambda place: place or "rnn_jax")

@@ -48,7 +48,7 @@ class Associative:
     ) -> tuple[Carry, jax.Array]:
         """Both loops in chunks."""
         shape = structure(cell, params, carry, xs)
-        if not shape.is_affine or not shape.is_unitwise or shape.emits_recurred:
+        if not shape.joins_steps:
             what = "is not linear in"
             if shape.is_affine:
                 what = "emits more than the new" if shape.is_unitwise else "mixes the units of"

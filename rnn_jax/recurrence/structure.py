@@ -87,6 +87,11 @@ class Structure:
         """Whether each unit of the next carry is made of the same unit of the last one."""
         return is_unitwise(self._next, (self.carry, self.params, self.z), of=1)
 
+    @cached_property
+    def joins_steps(self) -> bool:
+        """Whether any run of steps is one of the same form: affine, unit by unit."""
+        return self.is_affine and self.is_unitwise and not self.emits_recurred
+
     def _next(self, carry: Carry, params: Params, z: Any) -> Carry:
         return self.cell.update(carry, self.cell.recur(params, carry, z))
 

@@ -98,6 +98,16 @@ ROWS = {
         rnn.StructureError,
         r"LearnedCarry: layer must be a Cell, got Bidirectional\(",
     ),
+    "WithMethodLayer: nothing": (
+        lambda: rnn.WithMethodLayer(None, rnn.Scan()),
+        rnn.StructureError,
+        "WithMethodLayer: layer must be a Layer, got None",
+    ),
+    "WithMethod: no method": (
+        lambda: rnn.WithMethod(rnn.GRU(3, 4), "scan"),
+        rnn.ArgumentError,
+        "WithMethod: method must be a way through time, .* got 'scan'",
+    ),
     "LearnedCarryLayer: nothing": (
         lambda: rnn.LearnedCarryLayer(None),
         rnn.StructureError,

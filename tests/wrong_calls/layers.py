@@ -249,6 +249,16 @@ ROWS = {
         rnn.ArgumentError,
         "surrogate: derivative must be a function",
     ),
+    "with_method: no layer": (
+        lambda: rnn.with_method("lstm", rnn.Scan()),
+        rnn.ArgumentError,
+        "with_method: the layer is 'lstm', which is not a rnn_jax.Layer",
+    ),
+    "with_method: a class of methods": (
+        lambda: rnn.with_method(CELL, rnn.Scan),
+        rnn.ArgumentError,
+        r"method must be a way through time.*write Scan\(",
+    ),
     "Associative: no chunks": (
         lambda: rnn.Associative(chunks=0),
         rnn.ArgumentError,
