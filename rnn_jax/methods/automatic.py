@@ -13,7 +13,7 @@ from rnn_jax.recurrence.structure import structure
 
 @dataclasses.dataclass(frozen=True)
 class Automatic:
-    """`Associative` for a layer that is linear in its carry, unit by unit, and `BPTT` for any other.
+    """`Associative` for a layer that is linear in its carry, unit by unit; `BPTT` for any other.
 
     The rule reads the programs of a layer's step and nothing else, so that it holds for cells of
     your own and for padded ones. All methods give the same numbers, to rounding. How many chunks
