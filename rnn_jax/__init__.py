@@ -10,16 +10,24 @@ leave_while_starting()
 from rnn_jax import analysis, batching, decoding, tasks, training
 from rnn_jax.arithmetic import surrogate
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, SplitCell
+from rnn_jax.cells.complex import Complex
 from rnn_jax.cells.elman import IRNN, Elman, ElmanCarry, ElmanParams
 from rnn_jax.cells.gru import GRU, GRUCarry, GRUParams
 from rnn_jax.cells.jordan import Jordan, JordanCarry, JordanParams
 from rnn_jax.cells.layer_norm_elman import LayerNormElman, LayerNormElmanParams
 from rnn_jax.cells.layer_norm_gru import LayerNormGRU, LayerNormGRUParams
 from rnn_jax.cells.layer_norm_lstm import LayerNormLSTM, LayerNormLSTMParams
+from rnn_jax.cells.linear import Coefficients, LinearCarry, LinearCell
+from rnn_jax.cells.lru import LRU, LRUParams
 from rnn_jax.cells.lstm import LSTM, LSTMCarry, LSTMParams
 from rnn_jax.cells.memory_bias import Chrono, ForgetBias, MemoryBias
 from rnn_jax.cells.mgu import MGU, MGUCarry, MGUParams
+from rnn_jax.cells.min_gru import MinGRU, MinGRUParams
+from rnn_jax.cells.min_lstm import MinLSTM, MinLSTMParams
 from rnn_jax.cells.projected_lstm import ProjectedLSTM, ProjectedLSTMCarry, ProjectedLSTMParams
+from rnn_jax.cells.rglru import RGLRU, RGLRUParams
+from rnn_jax.cells.s5 import S5, S5Params
+from rnn_jax.cells.selective_ssm import SelectiveSSM, SelectiveSSMParams
 from rnn_jax.combinators.bidirectional import (
     Bidirectional,
     BidirectionalCarry,
@@ -73,8 +81,11 @@ __all__ = [
     "BPTT",
     "GRU",
     "IRNN",
+    "LRU",
     "LSTM",
     "MGU",
+    "RGLRU",
+    "S5",
     "ArgumentError",
     "Bidirectional",
     "BidirectionalCarry",
@@ -83,6 +94,8 @@ __all__ = [
     "Cell",
     "Checkpointed",
     "Chrono",
+    "Coefficients",
+    "Complex",
     "Dense",
     "DenseParams",
     "Dropout",
@@ -100,6 +113,7 @@ __all__ = [
     "Jordan",
     "JordanCarry",
     "JordanParams",
+    "LRUParams",
     "LSTMCarry",
     "LSTMParams",
     "Layer",
@@ -114,6 +128,8 @@ __all__ = [
     "LearnedCarry",
     "LearnedCarryLayer",
     "LearnedCarryParams",
+    "LinearCarry",
+    "LinearCell",
     "MGUCarry",
     "MGUParams",
     "MapCotangent",
@@ -121,16 +137,24 @@ __all__ = [
     "Memoryless",
     "Method",
     "Metrics",
+    "MinGRU",
+    "MinGRUParams",
+    "MinLSTM",
+    "MinLSTMParams",
     "Normal",
     "Params",
     "ProjectedLSTM",
     "ProjectedLSTMCarry",
     "ProjectedLSTMParams",
+    "RGLRUParams",
     "RNNError",
     "Recurrence",
     "Residual",
     "ResidualLayer",
+    "S5Params",
     "Scan",
+    "SelectiveSSM",
+    "SelectiveSSMParams",
     "ShapeError",
     "SizedCell",
     "SplitCell",
