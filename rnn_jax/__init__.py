@@ -11,8 +11,11 @@ from rnn_jax import analysis, batching, decoding, tasks, training
 from rnn_jax.arithmetic import surrogate
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, SplitCell
 from rnn_jax.cells.complex import Complex
+from rnn_jax.cells.diagonal_gru import DiagonalGRU, DiagonalGRUParams
+from rnn_jax.cells.diagonal_lstm import DiagonalLSTM, DiagonalLSTMParams
 from rnn_jax.cells.elman import IRNN, Elman, ElmanCarry, ElmanParams
 from rnn_jax.cells.gru import GRU, GRUCarry, GRUParams
+from rnn_jax.cells.indrnn import IndRNN, IndRNNParams
 from rnn_jax.cells.jordan import Jordan, JordanCarry, JordanParams
 from rnn_jax.cells.layer_norm_elman import LayerNormElman, LayerNormElmanParams
 from rnn_jax.cells.layer_norm_gru import LayerNormGRU, LayerNormGRUParams
@@ -51,7 +54,7 @@ from rnn_jax.combinators.wide_carry import WideCarry, wide_carry
 from rnn_jax.combinators.zoneout import Leaky, Zoneout, leaky, zoneout
 from rnn_jax.devices.split_batch import split_batch
 from rnn_jax.errors import ArgumentError, DtypeError, RNNError, ShapeError, StructureError
-from rnn_jax.initializers import Normal
+from rnn_jax.initializers import Normal, Uniform
 from rnn_jax.layers.dense import Dense, DenseParams
 from rnn_jax.layers.dropout import Dropout, VariationalDropout
 from rnn_jax.layers.embedding import Embedding, EmbeddingParams
@@ -98,6 +101,10 @@ __all__ = [
     "Complex",
     "Dense",
     "DenseParams",
+    "DiagonalGRU",
+    "DiagonalGRUParams",
+    "DiagonalLSTM",
+    "DiagonalLSTMParams",
     "Dropout",
     "DtypeError",
     "Elman",
@@ -109,6 +116,8 @@ __all__ = [
     "ForgetBias",
     "GRUCarry",
     "GRUParams",
+    "IndRNN",
+    "IndRNNParams",
     "Input",
     "Jordan",
     "JordanCarry",
@@ -167,6 +176,7 @@ __all__ = [
     "TimeScalesParams",
     "TrainState",
     "TruncatedBPTT",
+    "Uniform",
     "Variational",
     "VariationalDropout",
     "WideCarry",

@@ -124,6 +124,19 @@ CASES = [
         lambda: rnn.SelectiveSSM(3, 2, 2),
         reference.loop(reference_linear.selective_ssm),
     ),
+    Case(
+        "diagonal-gru",
+        lambda: rnn.DiagonalGRU(2, 3),
+        reference.loop(reference_linear.diagonal_gru),
+        ARITHMETIC,
+    ),
+    Case(
+        "diagonal-lstm",
+        lambda: rnn.DiagonalLSTM(2, 3),
+        reference.loop(reference_linear.diagonal_lstm),
+        NOTHING,
+    ),
+    Case("indrnn", lambda: rnn.IndRNN(2, 3), reference.loop(reference_linear.indrnn), NOTHING),
     Case("peephole", lambda: PeepholeLSTM(2, 3), peephole, LOOP),
     Case("reset-before", lambda: ResetBeforeGRU(2, 3), reference.loop(reference.reset_before_gru)),
     Case(

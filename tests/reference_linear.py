@@ -1,8 +1,8 @@
-"""The oracle of linear cells: steps as in `reference`, in NumPy's complex128."""
+"""The oracle of linear and of diagonal cells: steps as in `reference`, in NumPy's complex128."""
 
 import numpy as np
 
-from tests.reference import sigmoid
+from tests.reference import relu, sigmoid
 
 
 def softplus(x):
@@ -67,3 +67,25 @@ def selective_ssm(p, carry, x):
         h[..., n] = a * carry["h"][..., n] + step * b[..., n : n + 1] * x
         y = y + c[..., n : n + 1] * h[..., n]
     return {"h": h}, y
+
+
+def diagonal_gru(p, carry, x):
+    h, n = carry["h"], carry["h"].shape[-1]
+    r, z, new = (slice(n * k, n * (k + 1)) for k in range(3))
+    a, u = x @ p["w_xh"] + p["b_h"], p["w_h"]
+    reset, keep = sigmoid(a[..., r] + u[r] * h), sigmoid(a[..., z] + u[z] * h)
+    h = keep * h + (1 - keep) * np.tanh(a[..., new] + u[new] * (reset * h))
+    return {"h": h}, h
+
+
+def diagonal_lstm(p, carry, x):
+    a = x @ p["w_xh"] + p["b_h"] + p["w_h"] * np.concatenate([carry["h"]] * 3, -1)
+    f, g, o = np.split(a, 3, -1)
+    c = sigmoid(f) * carry["c"] + (1 - sigmoid(f)) * np.tanh(g)
+    h = sigmoid(o) * np.tanh(c)
+    return {"h": h, "c": c}, h
+
+
+def indrnn(p, carry, x):
+    h = relu(x @ p["w_xh"] + p["w_h"] * carry["h"] + p["b_h"])
+    return {"h": h}, h
