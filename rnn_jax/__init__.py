@@ -10,16 +10,27 @@ leave_while_starting()
 from rnn_jax import analysis, batching, decoding, tasks, training
 from rnn_jax.arithmetic import surrogate
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, SplitCell
+from rnn_jax.cells.complex import Complex
+from rnn_jax.cells.diagonal_gru import DiagonalGRU, DiagonalGRUParams
+from rnn_jax.cells.diagonal_lstm import DiagonalLSTM, DiagonalLSTMParams
 from rnn_jax.cells.elman import IRNN, Elman, ElmanCarry, ElmanParams
 from rnn_jax.cells.gru import GRU, GRUCarry, GRUParams
+from rnn_jax.cells.indrnn import IndRNN, IndRNNParams
 from rnn_jax.cells.jordan import Jordan, JordanCarry, JordanParams
 from rnn_jax.cells.layer_norm_elman import LayerNormElman, LayerNormElmanParams
 from rnn_jax.cells.layer_norm_gru import LayerNormGRU, LayerNormGRUParams
 from rnn_jax.cells.layer_norm_lstm import LayerNormLSTM, LayerNormLSTMParams
+from rnn_jax.cells.linear import Coefficients, LinearCarry, LinearCell
+from rnn_jax.cells.lru import LRU, LRUParams
 from rnn_jax.cells.lstm import LSTM, LSTMCarry, LSTMParams
 from rnn_jax.cells.memory_bias import Chrono, ForgetBias, MemoryBias
 from rnn_jax.cells.mgu import MGU, MGUCarry, MGUParams
+from rnn_jax.cells.min_gru import MinGRU, MinGRUParams
+from rnn_jax.cells.min_lstm import MinLSTM, MinLSTMParams
 from rnn_jax.cells.projected_lstm import ProjectedLSTM, ProjectedLSTMCarry, ProjectedLSTMParams
+from rnn_jax.cells.rglru import RGLRU, RGLRUParams
+from rnn_jax.cells.s5 import S5, S5Params
+from rnn_jax.cells.selective_ssm import SelectiveSSM, SelectiveSSMParams
 from rnn_jax.combinators.bidirectional import (
     Bidirectional,
     BidirectionalCarry,
@@ -44,7 +55,7 @@ from rnn_jax.combinators.with_method import WithMethod, WithMethodLayer, with_me
 from rnn_jax.combinators.zoneout import Leaky, Zoneout, leaky, zoneout
 from rnn_jax.devices.split_batch import split_batch
 from rnn_jax.errors import ArgumentError, DtypeError, RNNError, ShapeError, StructureError
-from rnn_jax.initializers import Normal
+from rnn_jax.initializers import Normal, Uniform
 from rnn_jax.layers.dense import Dense, DenseParams
 from rnn_jax.layers.dropout import Dropout, VariationalDropout
 from rnn_jax.layers.embedding import Embedding, EmbeddingParams
@@ -76,8 +87,11 @@ __all__ = [
     "BPTT",
     "GRU",
     "IRNN",
+    "LRU",
     "LSTM",
     "MGU",
+    "RGLRU",
+    "S5",
     "ArgumentError",
     "Associative",
     "Automatic",
@@ -88,8 +102,14 @@ __all__ = [
     "Cell",
     "Checkpointed",
     "Chrono",
+    "Coefficients",
+    "Complex",
     "Dense",
     "DenseParams",
+    "DiagonalGRU",
+    "DiagonalGRUParams",
+    "DiagonalLSTM",
+    "DiagonalLSTMParams",
     "Dropout",
     "DtypeError",
     "Elman",
@@ -101,10 +121,13 @@ __all__ = [
     "ForgetBias",
     "GRUCarry",
     "GRUParams",
+    "IndRNN",
+    "IndRNNParams",
     "Input",
     "Jordan",
     "JordanCarry",
     "JordanParams",
+    "LRUParams",
     "LSTMCarry",
     "LSTMParams",
     "Layer",
@@ -119,6 +142,8 @@ __all__ = [
     "LearnedCarry",
     "LearnedCarryLayer",
     "LearnedCarryParams",
+    "LinearCarry",
+    "LinearCell",
     "MGUCarry",
     "MGUParams",
     "MapCotangent",
@@ -126,16 +151,24 @@ __all__ = [
     "Memoryless",
     "Method",
     "Metrics",
+    "MinGRU",
+    "MinGRUParams",
+    "MinLSTM",
+    "MinLSTMParams",
     "Normal",
     "Params",
     "ProjectedLSTM",
     "ProjectedLSTMCarry",
     "ProjectedLSTMParams",
+    "RGLRUParams",
     "RNNError",
     "Recurrence",
     "Residual",
     "ResidualLayer",
+    "S5Params",
     "Scan",
+    "SelectiveSSM",
+    "SelectiveSSMParams",
     "ShapeError",
     "SizedCell",
     "SplitCell",
@@ -148,6 +181,7 @@ __all__ = [
     "TimeScalesParams",
     "TrainState",
     "TruncatedBPTT",
+    "Uniform",
     "Variational",
     "VariationalDropout",
     "WideCarry",

@@ -54,7 +54,7 @@ def pointwise(f: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     """
 
     def wide(*xs: jax.Array) -> jax.Array:
-        return f(*map(_widened, xs)).astype(xs[0].dtype)
+        return f(*map(widened, xs)).astype(xs[0].dtype)
 
     with_tangent = jax.custom_jvp(wide)
 
@@ -63,8 +63,8 @@ def pointwise(f: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
         primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, jax.Array]:
         out, pull = jax.vjp(wide, *primals)
-        derivatives = map(_widened, pull(jnp.ones_like(out)))
-        tangent = functools.reduce(jnp.add, map(jnp.multiply, derivatives, map(_widened, tangents)))
+        derivatives = map(widened, pull(jnp.ones_like(out)))
+        tangent = functools.reduce(jnp.add, map(jnp.multiply, derivatives, map(widened, tangents)))
         return out, tangent.astype(out.dtype)
 
     return functools.wraps(f)(with_tangent)
@@ -109,7 +109,8 @@ def at_least_float32(dtype: DTypeLike) -> DTypeLike:
     return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
 
 
-def _widened(x: jax.Array) -> jax.Array:
+def widened(x: jax.Array) -> jax.Array:
+    """`x` in float32, or as it is where it is wider."""
     return x.astype(at_least_float32(x.dtype))
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from rnn_jax.arguments.arrays import is_array, taken
-from rnn_jax.arguments.settings import Of, above_zero, settle, short
+from rnn_jax.arguments.settings import Of, above_zero, finite, settle, short
 from rnn_jax.arithmetic import at_least_float32
 from rnn_jax.cell import Layer
 from rnn_jax.errors import ArgumentError
@@ -71,6 +71,38 @@ class Normal:
     ) -> jax.Array:
         """Draw an array."""
         return jax.nn.initializers.normal(self.deviation)(key, shape, dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Uniform:
+    """Numbers spread evenly from `low` to `high`, as a value: `Uniform(0.0, 1.0)`.
+
+    >>> import jax, rnn_jax as rnn
+    >>> cell = rnn.IndRNN(1, 1000, recurrent_init=rnn.Uniform(0.9, 1.0))
+    >>> w_h = cell.init(jax.random.key(0)).w_h
+    >>> bool(w_h.min() >= 0.9), bool(w_h.max() <= 1)
+    (True, True)
+
+    Raises `ArgumentError` for bounds that are not numbers, or not in this order.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        """Refuse what is no interval."""
+        settle(self, low=finite, high=finite)
+        if self.low >= self.high:
+            raise ArgumentError(
+                f"Uniform: low must be below high, got {self.low!r} and {self.high!r}."
+            )
+
+    def __call__(
+        self, key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
+    ) -> jax.Array:
+        """Draw an array."""
+        wide = at_least_float32(dtype)
+        return jax.random.uniform(key, shape, wide, self.low, self.high).astype(dtype)
 
 
 def drawn(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import rnn_jax as rnn
-from tests import reference
+from tests import reference, reference_linear
 from tests.split import OutputGated
 from tests.unsplit import PeepholeLSTM, ResetBeforeGRU
 
@@ -109,6 +109,34 @@ CASES = [
         lambda: rnn.ProjectedLSTM(2, 4, 3),
         reference.loop(reference.projected_lstm),
     ),
+    Case("lru", lambda: rnn.LRU(2, 3), reference.loop(reference_linear.lru)),
+    Case("s5", lambda: rnn.S5(2, 3), reference.loop(reference_linear.s5), ARITHMETIC),
+    Case("rglru", lambda: rnn.RGLRU(4, 2), reference.loop(reference_linear.rglru)),
+    Case("min-gru", lambda: rnn.MinGRU(2, 3), reference.loop(reference_linear.min_gru), NOTHING),
+    Case(
+        "min-lstm",
+        lambda: rnn.MinLSTM(2, 3),
+        reference.loop(reference_linear.min_lstm),
+        NOTHING,
+    ),
+    Case(
+        "selective-ssm",
+        lambda: rnn.SelectiveSSM(3, 2, 2),
+        reference.loop(reference_linear.selective_ssm),
+    ),
+    Case(
+        "diagonal-gru",
+        lambda: rnn.DiagonalGRU(2, 3),
+        reference.loop(reference_linear.diagonal_gru),
+        ARITHMETIC,
+    ),
+    Case(
+        "diagonal-lstm",
+        lambda: rnn.DiagonalLSTM(2, 3),
+        reference.loop(reference_linear.diagonal_lstm),
+        NOTHING,
+    ),
+    Case("indrnn", lambda: rnn.IndRNN(2, 3), reference.loop(reference_linear.indrnn), NOTHING),
     Case("peephole", lambda: PeepholeLSTM(2, 3), peephole, LOOP),
     Case("reset-before", lambda: ResetBeforeGRU(2, 3), reference.loop(reference.reset_before_gru)),
     Case(

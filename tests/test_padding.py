@@ -101,17 +101,19 @@ def check(case, method, reverse, lengths, mask, reset, seed=0):
         case, method, reverse, params, spoiled(xs, valid), carry, lengths, mask, reset
     )
 
+    def one_batch_axis(carry):
+        return jax.tree.map(lambda c: c.reshape(-1, *c.shape[len(lead) :]), carry)
+
     def loop(params, xs, carry):
         """The oracle has one batch axis."""
         xs, valid_, reset_ = (
             x.reshape(steps, -1, *x.shape[1 + len(lead) :]) for x in (xs, valid, reset)
         )
-        carry = jax.tree.map(lambda c: c.reshape(-1, c.shape[-1]), carry)
+        carry = one_batch_axis(carry)
         return oracle(case, reverse, params, xs, carry, valid_, reset_)
 
     loss, last, ys = loop(params, xs, carry)
-    alike = jax.tree.map(lambda c: c.reshape(-1, c.shape[-1]), out[0])
-    assert_close((alike, out[1].reshape(ys.shape)), (last, ys), 1e-12)
+    assert_close((one_batch_axis(out[0]), out[1].reshape(ys.shape)), (last, ys), 1e-12)
     assert_close(weighed(*out), loss, 1e-12)
 
     tokens = case.cell.input.kind is jnp.integer
