@@ -10,11 +10,12 @@ from tqdm import tqdm
 
 from benchmarks import compare, plots
 from benchmarks.competitors import COMPETITORS
+from benchmarks.competitors.ours import CELLS
 from benchmarks.grids import DEFAULT, GRIDS, Grid
 from benchmarks.machine import threads
 from benchmarks.measure import Plan, measure
 from benchmarks.report import RESULTS, with_machine, write
-from benchmarks.shapes import GATES, KINDS, TRAINING, Shape
+from benchmarks.shapes import KINDS, TRAINING, Shape
 from benchmarks.tables import markdown
 from benchmarks.timing import Budget
 from benchmarks.variants import PLAIN, VARIANTS
@@ -97,7 +98,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--compare", type=Path, metavar="OLD", help="say what got slower than in a file, or folder"
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="a folder")
-    parser.add_argument("--cells", nargs="+", choices=GATES, default=list(GATES))
+    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
     parser.add_argument("--steps", nargs="+", type=int, help="only shapes of these lengths")
     parser.add_argument(
         "--sizes", nargs="+", type=_size, metavar="BxH", help="only these, such as 32x256"

@@ -2,12 +2,14 @@
 
 import dataclasses
 
-from benchmarks.competitors import FLOOR, METHODS, OURS, SIDE_BY_SIDE
+from benchmarks.competitors import FLOOR, IN_PARALLEL, METHODS, OURS, SIDE_BY_SIDE
 from benchmarks.shapes import (
     KINDS,
     NAMED,
+    PARALLEL,
     PEERS,
     QUICK_NAMED,
+    QUICK_PARALLEL,
     QUICK_PEERS,
     QUICK_SCALING,
     QUICK_SIZES,
@@ -42,6 +44,12 @@ GRIDS: dict[str, Grid] = {
         QUICK_SCALING,
         list(METHODS),
         KINDS,
+    ),
+    "parallel": Grid(
+        "linear cells against T, step by step and in parallel",
+        PARALLEL,
+        QUICK_PARALLEL,
+        IN_PARALLEL,
     ),
     "sizes": Grid(
         "hidden 32 to 1024 by batch 1 to 128",

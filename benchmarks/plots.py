@@ -6,27 +6,31 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.competitors import FLOOR, METHODS, OURS
+from benchmarks.competitors import FLOOR, METHODS, OURS, PARALLEL
 from benchmarks.headline import headlines
-from benchmarks.scaling import SERIES, fit, series
+from benchmarks.scaling import GRIDS, SERIES, fit, series
 from benchmarks.shapes import GATES, KINDS
 from benchmarks.variants import PLAIN
 
 # Okabe and Ito's colours, which the colour-blind can tell apart too; and a mark for each.
 COLOURS = {"elman": "#0072b2", "gru": "#d55e00", "lstm": "#009e73"}
-NAMES = {"elman": "Elman", "gru": "GRU", "lstm": "LSTM"}
-STYLES = dict(
-    zip(
-        METHODS,
-        [("#0072b2", "o"), ("#56b4e9", "s"), ("#009e73", "^"), ("#d55e00", "D")],
-        strict=True,
-    )
-)
+NAMES = {
+    "elman": "Elman",
+    "gru": "GRU",
+    "lstm": "LSTM",
+    "min_gru": "minGRU",
+    "lru": "LRU",
+    "rglru": "RG-LRU",
+}
+MARKS = ["#0072b2 o", "#56b4e9 s", "#009e73 ^", "#d55e00 D", "#cc79a7 v", "#000000 x"]
+STYLES = {name: tuple(mark.split()) for name, mark in zip(METHODS | PARALLEL, MARKS, strict=True)}
 LABELS = {
     "rnn_jax": "BPTT, the default: keeps every carry",
     "rnn_jax sqrt": "BPTT, keeps about √T carries",
     "rnn_jax log": "BPTT, keeps about log T carries",
     "rnn_jax Scan": "lax.scan, differentiated by JAX",
+    "rnn_jax Associative": "Associative: in chunks of time",
+    "associative_scan": "lax.associative_scan, differentiated by JAX",
 }
 
 
@@ -53,7 +57,7 @@ def _pictures(result: dict) -> Iterator[tuple[str, Any]]:
         name = f"{grid}-{kind.replace(' ', '-')}"
         if not rows:
             continue
-        if grid == "scaling":
+        if grid in GRIDS:
             yield f"{name}-time", lambda f, r=rows, k=kind: time_against_steps(f, r, k, machine)
             yield f"{name}-memory", lambda f, r=rows, k=kind: memory_against_steps(f, r, k, machine)
         elif any(row["ratio"] for row in rows):
@@ -131,7 +135,7 @@ def memory_against_steps(figure: Any, rows: list[dict], kind: str, machine: str)
 def _panels(figure: Any, rows: list[dict], draw: Any, title: str, unit: str, note: str) -> None:
     """A panel a cell and size, a colour a method, both axes logarithmic."""
     sizes = list(dict.fromkeys((row["batch"], row["hidden"]) for row in rows))
-    cells = [cell for cell in GATES if any(row["cell"] == cell for row in rows)]
+    cells = [cell for cell in NAMES if any(row["cell"] == cell for row in rows)]
     figure.set_size_inches(1.5 + 3.1 * len(cells), 1.8 + 2.5 * len(sizes))
     panels = figure.subplots(len(sizes), len(cells), sharex=True, sharey="row", squeeze=False)
     for key, group in series(rows).items():

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+GRIDS = ("scaling", "parallel")
+"""Those whose rows are read against T."""
+
 
 class Fit(NamedTuple):
     """Milliseconds of T steps: `a + b * T`."""

@@ -7,6 +7,9 @@ from typing import NamedTuple
 GATES = {"elman": 1, "gru": 3, "lstm": 4}
 """Each cell with how many blocks of `(hidden, hidden)` its recurrent weights have."""
 
+LINEAR = ("min_gru", "lru", "rglru")
+"""Cells that are linear in their carry."""
+
 FORWARD, TRAINING = KINDS = ("forward", "training step")
 """The outputs of all steps; or the mean of their squares and its gradient by the params."""
 
@@ -47,6 +50,11 @@ SCALING = [
     *product(GATES, [64, 256, 1024, 4096, 16384], [MEDIUM]),
 ]
 
+# From one number a step to as many as keep a core busy.
+PARALLEL = product(
+    LINEAR, [64, 256, 1024, 4096, 16384, 65536], [(1, 1), (1, 16), (1, 64), (1, 256), (16, 64)]
+)
+
 # Poppel, Beck & Hochreiter, FlashRNN, ICLR 2025: 768 numbers in heads of equal size.
 FLASH_RNN = [
     Shape(cell, 1024, 16, 768 // heads, heads) for cell in GATES for heads in (1, 3, 6, 12, 24, 48)
@@ -63,4 +71,5 @@ NAMED = [*FLASH_RNN, *DEEP_BENCH]
 QUICK_PEERS = product(GATES, [64], [(1, 32), (16, 64)])
 QUICK_SIZES = product(GATES, [16], [(1, 32), (8, 64), (1, 64), (8, 32)])
 QUICK_SCALING = product(GATES, [64, 256, 1024], [SMALL])
+QUICK_PARALLEL = product(LINEAR, [64, 1024, 16384], [(1, 16)])
 QUICK_NAMED = [Shape("lstm", 64, 16, 64, 12), Shape("lstm", 25, 16, 512)]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from benchmarks.competitors import FLOOR, OURS
 from benchmarks.headline import Headline, headlines, mean, place
 from benchmarks.report import about, spread, table
-from benchmarks.scaling import SERIES, fits, series
+from benchmarks.scaling import GRIDS, SERIES, fits, series
 from benchmarks.shapes import GATES, KINDS, Shape
 from benchmarks.variants import PLAIN
 
@@ -38,7 +38,7 @@ def _groups(rows: list[dict]) -> Iterator[tuple[str, str, list[dict]]]:
 
 
 def _summary(grid: str, rows: list[dict]) -> list[str]:
-    if grid == "scaling":
+    if grid in GRIDS:
         return [
             "Time is fitted by a + b T, T the number of steps; the residual is the root mean",
             "square of what is left, relative to each point.",

@@ -23,23 +23,37 @@ def matmuls(program):
 
     A matmul in a loop counts once an iteration, for loops in loops likewise.
     """
+    counts = Counter()
+    for line, times in _lines(program):
+        if dot := _DOT.search(line):
+            counts[tuple(map(int, dot[1].split(",")))] += times
+    return counts
+
+
+def iterations(program):
+    """How many steps all loops take one after the other, those in loops as often as they run."""
+    return sum(times * _trips(line) for line, times in _lines(program) if " while(" in line)
+
+
+def _lines(program):
+    """Every line of the program, and how often it runs."""
     text = program.as_text()
     starts = list(_COMPUTATION.finditer(text))
     ends = [match.start() for match in starts[1:]] + [len(text)]
     bodies = {match[1]: text[match.start() : end] for match, end in zip(starts, ends, strict=True)}
-    counts = Counter()
 
     def visit(name, times):
         for line in bodies[name].splitlines()[1:]:
-            if dot := _DOT.search(line):
-                counts[tuple(map(int, dot[1].split(",")))] += times
-            trips = int(_TRIPS.search(line)[1]) if " while(" in line else 1
+            yield line, times
+            trips = _trips(line) if " while(" in line else 1
             for called in _CALLED.findall(line):
-                visit(called, times * trips)
+                yield from visit(called, times * trips)
 
-    entry = re.search(r"^ENTRY %([\w.\-]+)", text, re.MULTILINE)[1]
-    visit(entry, 1)
-    return counts
+    yield from visit(re.search(r"^ENTRY %([\w.\-]+)", text, re.MULTILINE)[1], 1)
+
+
+def _trips(line):
+    return int(_TRIPS.search(line)[1])
 
 
 def temporaries(program):

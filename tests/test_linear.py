@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
+from rnn_jax.methods.linear.chunked import Chunked
 from rnn_jax.methods.linear.operator import Operator
 from rnn_jax.methods.linear.sequential import ROWS, Sequential
 from rnn_jax.methods.linear.system import solve
@@ -53,5 +54,40 @@ def test_derivatives_of_both_orders_by_any_of_its_parts(rng, moving, batch):
         for i, part in zip(moving, some, strict=True):
             point[i] = part
         return run(*point)
+
+    check_grads(jax.jit(f), [every[i] for i in moving], order=2, atol=1e-6, rtol=1e-6)
+
+
+def turn(weights, step, x):
+    """Units that see only themselves, and two arrays that see each other."""
+    a, b = x
+    return step * weights[:, 0] * a - b, step * a + weights[:, 1] * b
+
+
+def run_in_chunks(chunks, weights, steps, start, b):
+    operator = Operator(turn, weights, steps)
+    return solve(Chunked(chunks), operator, (start, 2 * start), (b, jnp.cos(b)))
+
+
+@pytest.mark.parametrize("chunks", [2, 3, 7])
+@pytest.mark.parametrize("length", [0, 1, 7, 23])
+def test_chunks_side_by_side_have_the_solution_of_the_loop(rng, length, chunks):
+    weights, steps, start, b = parts(rng, length, (2,))
+    operator = Operator(turn, weights, steps)
+    expected = solve(Sequential(), operator, (start, 2 * start), (b, jnp.cos(b)))
+    found = jax.jit(run_in_chunks, static_argnums=0)(chunks, weights, steps, start, b)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("moving", [(0, 3), (0, 1, 2, 3)])
+def test_derivatives_of_both_orders_by_any_of_the_parts_in_chunks(rng, moving):
+    every = parts(rng, 7, (2,))
+
+    def f(*some):
+        point = list(every)
+        for i, part in zip(moving, some, strict=True):
+            point[i] = part
+        return run_in_chunks(3, *point)
 
     check_grads(jax.jit(f), [every[i] for i in moving], order=2, atol=1e-6, rtol=1e-6)

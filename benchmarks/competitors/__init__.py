@@ -18,6 +18,7 @@ from benchmarks.competitors import (
     ours,
     torch,
 )
+from benchmarks.competitors.associative_scan import associative_scan
 from benchmarks.programs import Step
 from benchmarks.shapes import Shape
 from benchmarks.variants import Variant
@@ -30,6 +31,11 @@ METHODS: dict[str, rnn.Method] = {
     "rnn_jax Scan": rnn.Scan(),
 }
 """The first is what others are compared with."""
+PARALLEL: dict[str, rnn.Method] = {
+    "rnn_jax Associative": rnn.Associative(),
+    "associative_scan": associative_scan,
+}
+"""For cells that are linear in their carry."""
 
 PEERS: dict[str, Callable[[Shape, str, Variant], Step]] = {
     "flax.nnx": flax_nnx.build,
@@ -40,9 +46,12 @@ PEERS: dict[str, Callable[[Shape, str, Variant], Step]] = {
     "torch": torch.build,
 }
 COMPETITORS: dict[str, Callable[[Shape, str, Variant], Step]] = {
-    **{name: functools.partial(ours.build, method) for name, method in METHODS.items()},
+    **{
+        name: functools.partial(ours.build, method) for name, method in (METHODS | PARALLEL).items()
+    },
     "scan by hand": by_hand.build,
     **PEERS,
     FLOOR: floor.build,
 }
+IN_PARALLEL = [OURS, "rnn_jax Scan", *PARALLEL]
 SIDE_BY_SIDE = [OURS, "rnn_jax Scan", "scan by hand", *PEERS, FLOOR]

@@ -7,7 +7,14 @@ from benchmarks.programs import Network, Step, compiled
 from benchmarks.shapes import Shape
 from benchmarks.variants import Variant
 
-CELLS = {"elman": rnn.Elman, "gru": rnn.GRU, "lstm": rnn.LSTM}
+CELLS = {
+    "elman": rnn.Elman,
+    "gru": rnn.GRU,
+    "lstm": rnn.LSTM,
+    "min_gru": rnn.MinGRU,
+    "lru": rnn.LRU,
+    "rglru": rnn.RGLRU,
+}
 
 
 def cell_and_params(shape: Shape) -> tuple[rnn.Cell, rnn.Params]:
