@@ -20,16 +20,19 @@ LINEAR = ["lru", "s5", "rglru", "min-gru", "min-lstm", "selective-ssm"]
 DIAGONAL = ["diagonal-gru", "diagonal-lstm", "indrnn"]
 
 
+def of_shape(*shape, dtype=jnp.float32):
+    return jax.ShapeDtypeStruct(shape, dtype)
+
+
 @pytest.mark.parametrize("marked", [False, True])
 @pytest.mark.parametrize("name", LINEAR + DIAGONAL)
 def test_what_a_parallel_method_needs_is_read_from_the_program(name, marked):
-    case = BY_NAME[name]
-    cell, params, xs = case.cell, case.params(), case.xs(4, 2)
-    carry = case.carry(params, (2,))
+    cell = BY_NAME[name].cell
+    params, xs = jax.eval_shape(cell.init, KEY), of_shape(4, 2, *cell.input.shape)
+    carry = jax.eval_shape(lambda params: cell.initial_carry(params, (2,)), params)
     if marked:
-        marks = jnp.ones((4, 2), bool)
-        steps = Steps(marks, marks, cell.initial_carry(params, (2,)))
-        cell, params, xs = padded(cell, params, xs, steps)
+        marks = of_shape(4, 2, dtype=bool)
+        cell, params, xs = padded(cell, params, xs, Steps(marks, marks, carry))
     facts = structure(cell, params, carry, xs)
     assert facts.is_affine == (name in LINEAR)
     assert facts.recur_is_affine
@@ -58,9 +61,10 @@ def test_no_params_make_a_state_grow(name):
 @pytest.mark.parametrize("name", LINEAR)
 def test_coefficients_of_narrow_params_are_wide(name):
     """In bfloat16 0.999 is 1."""
-    case = BY_NAME[name]
-    params, xs = case.params(jnp.bfloat16), case.xs(2, dtype=jnp.bfloat16)
-    a = case.cell.coefficients(params, case.cell.project(params, xs)).a
+    cell = BY_NAME[name].cell
+    params = jax.eval_shape(lambda: cell.init(KEY, jnp.bfloat16))
+    z = jax.eval_shape(cell.project, params, of_shape(2, *cell.input.shape, dtype=jnp.bfloat16))
+    a = jax.eval_shape(cell.coefficients, params, z).a
     assert {part.dtype for part in jax.tree.leaves(a)} == {jnp.dtype(jnp.float32)}
 
 
