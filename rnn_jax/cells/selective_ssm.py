@@ -105,28 +105,21 @@ class SelectiveSSM(LinearCell):
     def init(self, key: jax.Array, dtype: DTypeLike = jnp.float32) -> SelectiveSSMParams:
         """Draw the maps to step, b and c; the same decays for every feature."""
         k_in, k_step, k_bias = jax.random.split(key, 3)
-        features, states, rank, wide = (
-            self.features,
-            self.state_size,
-            self._rank,
-            at_least_float32(dtype),
-        )
+        features, states, rank = self.features, self.state_size, self._rank
+        wide = at_least_float32(dtype)
 
         def uniform(key: jax.Array, shape: tuple[int, ...], bound: float) -> jax.Array:
             return jax.random.uniform(key, shape, wide, minval=-bound, maxval=bound)
 
-        step = jnp.exp(
-            jax.random.uniform(
-                k_bias, (features,), wide, minval=math.log(0.001), maxval=math.log(0.1)
-            )
-        )
+        low, high = math.log(0.001), math.log(0.1)
+        step = jnp.exp(jax.random.uniform(k_bias, (features,), wide, minval=low, maxval=high))
         decays = jnp.log(jnp.arange(1, states + 1, dtype=wide))
         params = SelectiveSSMParams(
             w_in=uniform(k_in, (features, rank + 2 * states), features**-0.5),
             w_step=uniform(k_step, (rank, features), rank**-0.5),
             # The inverse of softplus.
             b_step=jnp.log(jnp.expm1(step)),
-            decay_log=jnp.broadcast_to(row(decays, jnp.zeros((1, 1))), (features, states)),
+            decay_log=jnp.tile(decays, (features, 1)),
             d=jnp.ones(features, wide),
         )
         return jax.tree.map(lambda leaf: leaf.astype(dtype), params)

@@ -9,7 +9,7 @@ import jax
 Params = Any
 """A pytree of arrays: NamedTuples in this library."""
 Carry = Any
-"""A pytree of arrays of shape `(*batch, features)`: what one step hands to the next."""
+"""A pytree of arrays of shape `(*batch, ...)`: what one step hands to the next."""
 
 
 class Recurrence(abc.ABC):

@@ -54,6 +54,83 @@ ROWS = {
         rnn.ArgumentError,
         "projection_size must be a positive integer, got 0",
     ),
+    "LRU: a ring inside out": (
+        lambda: rnn.LRU(3, 4, r_min=0.9, r_max=0.5),
+        rnn.ArgumentError,
+        r"LRU: r_min must be below r_max, got 0\.9 and 0\.5",
+    ),
+    "LRU: a radius outside the unit circle": (
+        lambda: rnn.LRU(3, 4, r_max=1.1),
+        rnn.ArgumentError,
+        r"LRU: r_max must be a number in \[0, 1\], got 1\.1",
+    ),
+    "LRU: a phase in degrees": (
+        lambda: rnn.LRU(3, 4, max_phase=90),
+        rnn.ArgumentError,
+        r"LRU: max_phase must be a number in \(0, 2 pi\], got 90",
+    ),
+    "S5: no units": (
+        lambda: rnn.S5(3, 0),
+        rnn.ArgumentError,
+        "S5: hidden_size must be a positive integer, got 0",
+    ),
+    "RGLRU: heads that do not divide": (
+        lambda: rnn.RGLRU(6, heads=4),
+        rnn.ArgumentError,
+        "RGLRU: heads must divide features into equal parts, got 6 features and 4 heads",
+    ),
+    "RGLRU: no features": (
+        lambda: rnn.RGLRU(0),
+        rnn.ArgumentError,
+        "RGLRU: features must be a positive integer, got 0",
+    ),
+    "MinGRU: a memory bias that is a number": (
+        lambda: rnn.MinGRU(3, 4, memory_bias=1.0),
+        rnn.ArgumentError,
+        r"MinGRU: memory_bias must be a draw .*got 1\.0",
+    ),
+    "MinLSTM: a negative size": (
+        lambda: rnn.MinLSTM(3, -4),
+        rnn.ArgumentError,
+        "MinLSTM: hidden_size must be a positive integer, got -4",
+    ),
+    "SelectiveSSM: no states": (
+        lambda: rnn.SelectiveSSM(6, 0),
+        rnn.ArgumentError,
+        "SelectiveSSM: state_size must be a positive integer, got 0",
+    ),
+    "SelectiveSSM: a rank in letters": (
+        lambda: rnn.SelectiveSSM(6, step_rank="auto"),
+        rnn.ArgumentError,
+        "SelectiveSSM: step_rank must be a positive integer, got 'auto'",
+    ),
+    "DiagonalGRU: an initialiser of matrices": (
+        lambda: rnn.DiagonalGRU(
+            3, 4, recurrent_init=lambda k, shape, dtype: jnp.ones((4, 4), dtype)
+        ).init(KEY),
+        rnn.ArgumentError,
+        r"DiagonalGRU\(.*recurrent_init\(.*float32 of shape \(4,\), got float32 of shape \(4, 4\)",
+    ),
+    "DiagonalLSTM: an initialiser by its name": (
+        lambda: rnn.DiagonalLSTM(3, 4, recurrent_init="ones"),
+        rnn.ArgumentError,
+        "DiagonalLSTM: recurrent_init must be a function, got 'ones'",
+    ),
+    "IndRNN: an activation of NumPy": (
+        lambda: rnn.IndRNN(3, 4, activation=np.tanh),
+        rnn.ArgumentError,
+        r"IndRNN: activation, .*computes outside JAX.*take jnp\.tanh",
+    ),
+    "Uniform: bounds the wrong way": (
+        lambda: rnn.Uniform(1.0, 0.0),
+        rnn.ArgumentError,
+        r"Uniform: low must be below high, got 1\.0 and 0\.0",
+    ),
+    "Uniform: no bound": (
+        lambda: rnn.Uniform(0.0, float("inf")),
+        rnn.ArgumentError,
+        "Uniform: high must be a finite number, got inf",
+    ),
     "LayerNormGRU: a normalisation by zero": (
         lambda: rnn.LayerNormGRU(3, 4, epsilon=0.0),
         rnn.ArgumentError,
