@@ -305,15 +305,16 @@ def test_pictures_say_what_they_show(results):
 
 
 def commands():
-    """Of the folder's README, those of this command line."""
-    text = (ROOT / "benchmarks" / "README.md").read_text()
+    """Of all documents, those of this command line."""
+    pages = ["benchmarks/README.md", "*.md", "docs/**/*.md"]
+    text = "\n".join(p.read_text() for pattern in pages for p in sorted(ROOT.glob(pattern)))
     lines = itertools.chain(*(b.splitlines() for b in re.findall(r"```sh\n(.*?)```", text, re.S)))
     prefix = "python -m benchmarks "
     return [line.partition("#")[0].strip() for line in lines if line.startswith(prefix)]
 
 
 @pytest.mark.parametrize("command", commands())
-def test_the_commands_of_the_document_exist(command):
+def test_the_commands_of_the_documents_exist(command):
     suite._options(shlex.split(command)[3:])
 
 
