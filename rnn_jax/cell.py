@@ -153,7 +153,7 @@ class Cell(Layer, Recurrence):
         del carry
         return a.carry
 
-    def emit(self, carry: Carry, a: Any) -> jax.Array:
+    def emit(self, carry: Carry, a: Any) -> Any:
         """What the step emitted."""
         del carry
         return a.h
@@ -202,7 +202,7 @@ class SplitCell(Cell):
     def update(self, carry: Carry, a: Any) -> Carry:
         """The next carry from the last one and the preactivations: no params."""
 
-    def emit(self, carry: Carry, a: Any) -> jax.Array:
+    def emit(self, carry: Carry, a: Any) -> Any:
         """The hidden state h: the first array of the carry that the step made, by default."""
         del a
         return jax.tree.leaves(carry)[0]

@@ -198,7 +198,7 @@ def step(
 def _once(cell: Recurrence, params: Params, xs: Any, carry: Carry) -> tuple[Carry, jax.Array]:
     """The method of a sequence of one step: no loop."""
     carry, h = cell.step(params, carry, jax.tree.map(lambda z: z[0], cell.project(params, xs)))
-    return carry, h[None]
+    return carry, jax.tree.map(lambda h: h[None], h)
 
 
 def _checked(

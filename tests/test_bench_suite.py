@@ -14,14 +14,14 @@ import pytest
 import rnn_jax as rnn
 from benchmarks import __main__ as suite
 from benchmarks import compare, measure, plots
-from benchmarks.competitors import COMPETITORS, FLOOR, OURS, SIDE_BY_SIDE, floor
+from benchmarks.competitors import COMPETITORS, FLOOR, OURS, PARALLEL, SIDE_BY_SIDE, floor
 from benchmarks.competitors.absent import Absent, needed
 from benchmarks.competitors.ours import cell_and_params
 from benchmarks.grids import GRIDS
 from benchmarks.headline import headlines
 from benchmarks.programs import inputs
 from benchmarks.scaling import fit, fits
-from benchmarks.shapes import FORWARD, GATES, KINDS, PEERS, TRAINING, Shape
+from benchmarks.shapes import FORWARD, GATES, KINDS, LINEAR, PEERS, TRAINING, Shape
 from benchmarks.tables import markdown
 from benchmarks.timing import Budget
 from benchmarks.variants import PLAIN, VARIANTS
@@ -44,7 +44,20 @@ def built(name, shape, kind, variant=PLAIN):
         pytest.skip(f"{name}: {reason}")
 
 
-@pytest.mark.parametrize("name", COMPETITORS)
+@pytest.mark.parametrize("name", PARALLEL)
+@pytest.mark.parametrize("cell", LINEAR)
+def test_every_parallel_method_computes_what_the_default_does(name, cell):
+    shape = Shape(cell, steps=5, batch=2, hidden=4)
+    for kind in (FORWARD, TRAINING):
+        for a, b in zip(
+            jax.tree.leaves(built(name, shape, kind)()),
+            jax.tree.leaves(built(OURS, shape, kind)()),
+            strict=True,
+        ):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in COMPETITORS if name not in PARALLEL])
 def test_every_competitor_computes_outputs_and_a_gradient_by_every_weight(name):
     shape = Shape("lstm", steps=3, batch=2, hidden=5)
     ys = built(name, shape, FORWARD)()
@@ -305,15 +318,16 @@ def test_pictures_say_what_they_show(results):
 
 
 def commands():
-    """Of the folder's README, those of this command line."""
-    text = (ROOT / "benchmarks" / "README.md").read_text()
+    """Of all documents, those of this command line."""
+    pages = ["benchmarks/README.md", "*.md", "docs/**/*.md"]
+    text = "\n".join(p.read_text() for pattern in pages for p in sorted(ROOT.glob(pattern)))
     lines = itertools.chain(*(b.splitlines() for b in re.findall(r"```sh\n(.*?)```", text, re.S)))
     prefix = "python -m benchmarks "
     return [line.partition("#")[0].strip() for line in lines if line.startswith(prefix)]
 
 
 @pytest.mark.parametrize("command", commands())
-def test_the_commands_of_the_document_exist(command):
+def test_the_commands_of_the_documents_exist(command):
     suite._options(shlex.split(command)[3:])
 
 

@@ -1,4 +1,4 @@
-"""The benchmark runs, and what the README shows of it is what was measured. Nothing is timed."""
+"""The benchmark runs, and what the documents show of it is what was measured. Nothing is timed."""
 
 import contextlib
 import functools
@@ -164,16 +164,18 @@ def test_a_table_says_what_was_measured(name):
 
 
 def shown():
-    """Of the README: each table that follows a link to results, with the file it links to."""
-    text = (ROOT / "README.md").read_text()
-    link = r"benchmarks/results/([\w/-]+)\.md"
+    """Of the documents: each table that follows a link to results, with the file it links to."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    text = "\n# The next page\n".join(page.read_text() for page in pages)
+    link = r"(?:\.\./)*benchmarks/results/([\w/-]+)\.md"
     between = r"(?:(?!benchmarks/results/\S+\.md)[^|#])*?"  # and not the next link
     found = re.findall(rf"\]\({link}\){between}\n\n((?:\|.*\n)+)", text)
     return [(name, rows.splitlines()) for name, rows in found]
 
 
-def test_the_readme_shows_what_was_measured():
-    assert {name for name, _ in shown()} >= {"cpu/peers", "lengths", "long", "streaming"}
+def test_the_documents_show_what_was_measured():
+    shared = {"cpu/peers", "cpu/variants", "language", "lengths", "long", "streaming"}
+    assert {name for name, _ in shown()} >= shared
     for name, rows in shown():
         assert len(rows) >= 4
         assert set(rows) <= set((RESULTS / f"{name}.md").read_text().splitlines()), name

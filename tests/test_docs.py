@@ -1,8 +1,9 @@
 """What the documents say is what happens.
 
-- A ```python block of a Markdown file at the root or in docs runs, after those above it, in a
-  fresh process.
+- A ```python block of a Markdown file at the root or anywhere in docs runs, after those above it.
 - A ```sh block is valid shell; its `make` targets, `python -m rnn_jax` options and extras exist.
+- A link to a file of the repository, from a Markdown file or a notebook, leads there, and so does
+  its anchor.
 - The `>>>` examples in the docstrings of rnn_jax print what they show.
 
 An example that is not meant to run is a block without a language, or a ```text block.
@@ -14,7 +15,8 @@ import functools
 import importlib
 import inspect
 import io
-import os
+import itertools
+import json
 import pkgutil
 import re
 import shlex
@@ -41,26 +43,33 @@ SHELLS = ("sh", "bash", "shell", "console")
 # -- Markdown ------------------------------------------------------------------------------------
 
 
-def code_blocks(markdown, *languages):
-    """(line, source) of each fenced block in one of the languages; line counts from 0."""
-    lines = markdown.splitlines()
+def fenced(markdown):
+    """(first line, last line, language) of each fenced block; lines count from 0."""
     blocks, opening = [], None
-    for number, line in enumerate(lines):
+    for number, line in enumerate(markdown.splitlines()):
         fence = re.match(r"\s*(`{3,}|~{3,})\s*(\w*)", line)
         if opening is None and fence:
             opening = (number, *fence.groups())
         elif opening and fence and fence[1].startswith(opening[1]) and not fence[2]:
-            start, _, language = opening
-            if language in languages:
-                blocks.append((start + 1, textwrap.dedent("\n".join(lines[start + 1 : number]))))
+            blocks.append((opening[0], number, opening[2]))
             opening = None
     assert opening is None, f"the block opened in line {opening[0] + 1} is never closed"
     return blocks
 
 
+def code_blocks(markdown, *languages):
+    """(line, source) of each fenced block in one of the languages; line counts from 0."""
+    lines = markdown.splitlines()
+    return [
+        (first + 1, textwrap.dedent("\n".join(lines[first + 1 : last])))
+        for first, last, language in fenced(markdown)
+        if language in languages
+    ]
+
+
 def documents(*languages):
     """The Markdown files at the root and in docs that have a block in one of the languages."""
-    paths = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    paths = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
     texts = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in paths}
     return sorted(name for name, text in texts.items() if code_blocks(text, *languages))
 
@@ -74,28 +83,31 @@ def as_program(markdown):
     return "\n".join(lines)
 
 
+@contextlib.contextmanager
+def defaults_of_jax():
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
 def run_python_blocks(path, cwd):
-    """Runs them as a user pastes them: a fresh process, the defaults of jax, an empty folder."""
-    program = cwd / f"{path.name}.py"
-    program.write_text(as_program(path.read_text(encoding="utf-8")), encoding="utf-8")
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, program], cwd=cwd, env=environment, capture_output=True, text=True
-    )
+    """Runs them as a user pastes them: nothing defined, the defaults of jax, an empty folder."""
+    program = compile(as_program(path.read_text(encoding="utf-8")), path, "exec")
+    with contextlib.chdir(cwd), defaults_of_jax():
+        exec(program, {"__name__": "__main__"})
 
 
 @pytest.mark.parametrize("name", documents("python"))
 def test_python_blocks_run(name, tmp_path):
-    done = run_python_blocks(ROOT / name, tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_python_blocks(ROOT / name, tmp_path)
 
 
 def test_a_broken_python_block_is_found_by_its_line(tmp_path):
     document = tmp_path / "BROKEN.md"
     document.write_text("Fine:\n```python\nx = 1\n```\nBroken:\n```python\n\nassert x == 2\n```\n")
-    done = run_python_blocks(document, tmp_path)
-    assert done.returncode != 0
-    assert 'BROKEN.md.py", line 8' in done.stderr
+    with pytest.raises(AssertionError) as error:
+        run_python_blocks(document, tmp_path)
+    last = error.traceback[-1]
+    assert (last.path, last.lineno + 1) == (document, 8)
 
 
 def test_blocks_are_read_as_markdown_means_them():
@@ -201,6 +213,69 @@ def test_sound_commands_are_told_from_broken_ones(command, sound):
     assert all(complaint(words) is None for words in commands(command)) == sound
 
 
+# -- Links ---------------------------------------------------------------------------------------
+
+PAGES = ["*.md", "docs/**/*.md", "benchmarks/**/*.md", "notebooks/*.ipynb"]
+
+
+def written(page):
+    """The Markdown of a page: of a notebook, that of its cells."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix != ".ipynb":
+        return text
+    cells = json.loads(text)["cells"]
+    return "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+
+
+def prose(markdown):
+    """The lines outside of fenced blocks."""
+    lines = markdown.splitlines()
+    for first, last, _ in fenced(markdown):
+        lines[first : last + 1] = [""] * (last + 1 - first)
+    return lines
+
+
+def anchors(markdown):
+    """What can stand behind a # in a link to this page: each heading as GitHub names it."""
+    found = set()
+    for heading in filter(None, (re.match(r"#+ +(.*)", line) for line in prose(markdown))):
+        text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading[1]).strip().lower()
+        name = re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+        again = (f"{name}-{n}" for n in itertools.count(1))
+        found.add(next(a for a in itertools.chain([name], again) if a not in found))
+    return found
+
+
+def broken_links(page):
+    """The targets of relative links that are not there, as a file or as a heading in it."""
+    text = re.sub(r"`[^`]*`", "", "\n".join(prose(written(page))))
+    for target in re.findall(r"\]\(\s*([^()\s]+)[^()]*\)", text):
+        if re.match(r"\w+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        if not file.exists() or (anchor and anchor not in anchors(written(file))):
+            yield target
+
+
+@pytest.mark.parametrize(
+    "name", sorted(str(p.relative_to(ROOT)) for pattern in PAGES for p in ROOT.glob(pattern))
+)
+def test_links_lead_somewhere(name):
+    assert not list(broken_links(ROOT / name))
+
+
+def test_a_broken_link_is_found(tmp_path):
+    (tmp_path / "to.md").write_text(
+        "# To `x`: a, b\n## Twice\n## Twice\n```sh\n# no heading\n```\n"
+    )
+    good = "to.md to.md#to-x-a-b to.md#twice-1 #here https://a.b/c mailto:a@b .".split()
+    bad = "too.md to.md#to-x to.md#twice-2 to.md#no-heading #there".split()
+    page = tmp_path / "from.md"
+    page.write_text("# Here\n`[x](code)`\n" + " ".join(f"[a](\n{link})" for link in good + bad))
+    assert list(broken_links(page)) == bad
+
+
 # -- Docstrings ----------------------------------------------------------------------------------
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -210,7 +285,7 @@ def failures(docstrings, source):
     """What doctest reports about {name: docstring}. An example starts from nothing, as a user."""
     parser, report = doctest.DocTestParser(), []
     runner = doctest.DocTestRunner(optionflags=OPTIONS, verbose=False)
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+    with defaults_of_jax():
         for name, text in docstrings.items():
             test = parser.get_doctest(text, {}, name, source, 0)
             runner.run(test, out=report.append)

@@ -35,7 +35,7 @@ class LinearCell(SplitCell):
     solved at once, by a parallel scan. The carry is a `LinearCarry` or a `Complex`. Whatever the
     dtype of the params, coefficients are in float32 at least, and a step is worked out in
     float32, for the nearest number to 1 in bfloat16 forgets half in 177 steps. What is emitted is
-    the carry, in `Complex` the real parts beside the imaginary ones.
+    h, or the complex carry itself, of which `readout` makes what comes out.
     """
 
     @abc.abstractmethod
@@ -55,7 +55,7 @@ class LinearCell(SplitCell):
         after = jax.tree.map(jnp.add, factor.times(before), summand)
         return jax.tree.map(lambda new, old: new.astype(old.dtype), after, carry)
 
-    def emit(self, carry: Carry, a: Any) -> jax.Array:
-        """The parts of the carry side by side."""
+    def emit(self, carry: Carry, a: Any) -> Any:
+        """`h`, or both parts of a complex carry."""
         del a
-        return jnp.concatenate(jax.tree.leaves(carry), -1)
+        return carry.h if isinstance(carry, LinearCarry) else carry

@@ -119,7 +119,7 @@ class LRU(LinearCell, SizedCell):
         angle = jnp.exp(widened(params.theta_log))
         return Coefficients(along(polar(-jnp.exp(widened(params.nu_log)), angle), z), z)
 
-    def readout(self, params: LRUParams, hs: jax.Array, xs: jax.Array) -> jax.Array:
+    def readout(self, params: LRUParams, hs: Complex, xs: jax.Array) -> jax.Array:
         """`Re(h @ c) + d x`."""
         return real_output(hs, params.c) + row(params.d, xs) * xs
 

@@ -114,7 +114,7 @@ class S5(LinearCell, SizedCell):
         re, im, step = _continuous(params)
         return Coefficients(along(polar(re * step, im * step), z), z)
 
-    def readout(self, params: S5Params, hs: jax.Array, xs: jax.Array) -> jax.Array:
+    def readout(self, params: S5Params, hs: Complex, xs: jax.Array) -> jax.Array:
         """`2 Re(h @ c) + d x`."""
         return 2 * real_output(hs, params.c) + row(params.d, xs) * xs
 

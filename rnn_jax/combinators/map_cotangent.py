@@ -44,7 +44,7 @@ class MapCotangent(WrappedSplitCell):
         del carry
         return self.layer.update(a.start, a.a)
 
-    def emit(self, carry: Carry, a: _Preactivations) -> jax.Array:
+    def emit(self, carry: Carry, a: _Preactivations) -> Any:
         return self.layer.emit(carry, a.a)
 
     def linearize(

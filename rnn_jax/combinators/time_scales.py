@@ -73,7 +73,7 @@ class TimeScales(WrappedSplitCell):
         after = self.layer.update(carry, a.a)
         return jax.tree.map(_mix, carry, a.keep, after)
 
-    def emit(self, carry: Carry, a: _Preactivations) -> jax.Array:
+    def emit(self, carry: Carry, a: _Preactivations) -> Any:
         return self.layer.emit(carry, a.a)
 
     def readout(self, params: TimeScalesParams, hs: jax.Array, xs: Any) -> jax.Array:

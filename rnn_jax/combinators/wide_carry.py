@@ -21,10 +21,10 @@ class WideCarry(WrappedSplitCell):
         carry = self.layer.initial_carry(params, batch_shape)
         return jax.tree.map(lambda c: c.astype(at_least_float32(c.dtype)), carry)
 
-    def readout(self, params: Params, hs: jax.Array, xs: Any) -> jax.Array:
+    def readout(self, params: Params, hs: Any, xs: Any) -> jax.Array:
         """What the cell emits, in the dtype of its params."""
         narrow = jax.tree.leaves(params)[0].dtype
-        return self.layer.readout(params, hs.astype(narrow), xs)
+        return self.layer.readout(params, jax.tree.map(lambda h: h.astype(narrow), hs), xs)
 
     def linearize(self, carries: Carry, a: Any, after: Carry) -> Callable[[Carry, Any], Carry]:
         return self.layer.linearize(carries, a, after)

@@ -76,7 +76,7 @@ class WrappedSplitCell(Wrapper, SplitCell):
     def update(self, carry: Carry, a: Any) -> Carry:
         return self.layer.update(carry, a)
 
-    def emit(self, carry: Carry, a: Any) -> jax.Array:
+    def emit(self, carry: Carry, a: Any) -> Any:
         return self.layer.emit(carry, a)
 
     def readout(self, params: Params, hs: jax.Array, xs: Any) -> jax.Array:

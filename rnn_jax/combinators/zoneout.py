@@ -94,7 +94,7 @@ class Zoneout(WrappedSplitCell):
     ) -> Callable[[Carry, _Preactivations], Carry]:
         return Partial(_tangent, self.layer.linearize(carries, a.a, after), _chosen(a.keep))
 
-    def emit(self, carry: Carry, a: _Preactivations) -> jax.Array:
+    def emit(self, carry: Carry, a: _Preactivations) -> Any:
         return self.layer.emit(carry, a.a)
 
     def readout(self, params: Params, hs: jax.Array, xs: Noisy) -> jax.Array:

@@ -73,7 +73,7 @@ class Padded(Recurrence):
         after = self.inside.update(start, a.a)
         return after if a.valid is None else select(a.valid > 0, after, start)
 
-    def emit(self, carry: Carry, a: _Preactivations) -> jax.Array:
+    def emit(self, carry: Carry, a: _Preactivations) -> Any:
         return self.inside.emit(carry, a.a)
 
     def linearize(

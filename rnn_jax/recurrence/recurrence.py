@@ -43,8 +43,11 @@ class Recurrence(abc.ABC):
         """The next carry from the last one and the preactivations: no params."""
 
     @abc.abstractmethod
-    def emit(self, carry: Carry, a: Any) -> jax.Array:
-        """The hidden state h of a step, from the carry that it made and its preactivations."""
+    def emit(self, carry: Carry, a: Any) -> Any:
+        """The hidden state h of a step, from the carry that it made and its preactivations.
+
+        An array, or a pytree of which a cell's `readout` makes one.
+        """
 
     def linearize(self, carries: Carry, a: Any, after: Carry) -> Callable[[Carry, Any], Carry]:
         """The tangent of `update` at every step of a block: `(d_carry, d_a) -> d_carry_next`.
