@@ -163,7 +163,7 @@ class Cell(Layer, Recurrence):
         del steps
         return params, xs
 
-    def readout(self, params: Params, hs: jax.Array, xs: Any) -> jax.Array:
+    def readout(self, params: Params, hs: Any, xs: Any) -> jax.Array:
         """What the cell emits, from `hs` and the inputs, for any leading axes; `hs` by default."""
         del params, xs
         return hs

@@ -63,7 +63,8 @@ def unroll(
       key: For a cell with noise, such as `Dropout`. What is drawn at a step comes from the key
         and the number of the step, what is drawn once for all steps from the key alone.
       t: The number of the first step, where `xs` is a later part of a run with one key.
-      method: How to go through time, as a value: `BPTT()`, the default, or `Scan()`.
+      method: How to go through time, as a value: `BPTT()`, the default, `Associative()` for linear
+        cells, `Checkpointed(BPTT())` for fewer carries, `Scan()`, or a function of your own.
 
     Returns:
       `(carry, ys)`, the order of `lax.scan`: the carry after the last step, and ys
