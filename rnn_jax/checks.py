@@ -22,8 +22,9 @@ from rnn_jax.noise import missing_key, some_key
 
 
 def check_layer(caller: str, layer: Any, kind: type = Layer) -> None:
-    """Raise where the first argument of `caller` is no layer, or no cell."""
+    """Raise where the first argument of `caller` is no layer, or no cell, or no value."""
     if isinstance(layer, kind):
+        _check_hashable(caller, layer)
         return
     if isinstance(layer, Layer):
         raise StructureError(
@@ -33,6 +34,17 @@ def check_layer(caller: str, layer: Any, kind: type = Layer) -> None:
     raise StructureError(
         f"{caller}: the first argument must be a {kind.__name__}, got {short(layer)}."
     )
+
+
+def _check_hashable(caller: str, layer: Any) -> None:
+    try:
+        hash(layer)
+    except TypeError as error:
+        raise StructureError(
+            f"{caller}: the settings of {type(layer).__name__} must be hashable, for they are part "
+            f"of what is compiled, and one is not: {error}. An array belongs among the params, and "
+            "a list can be a tuple."
+        ) from None
 
 
 def check_params(layer: Layer, params: Params, xs: Any) -> jnp.dtype:

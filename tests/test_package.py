@@ -41,11 +41,11 @@ MAY_IMPORT = {
     "unroll": [*CONTRACT, "checks"],
     "losses": ["errors", "arguments"],
     "serving": [*CONTRACT, "checks", "unroll"],
-    "training": [*CONTRACT, "checks", "unroll"],
+    "training": [*CONTRACT, "checks", "unroll", "losses"],
     "decoding": [*CONTRACT, "checks", "unroll"],
     "batching": [*GROUND, "cell"],
     "tasks": ["errors", "arguments"],
-    "analysis": [*CORE, "training"],
+    "analysis": [*CORE, "losses"],
     "interop": CORE,
     "__init__": [*CORE, *USES],
     "language": [*CORE, *USES, "__init__"],  # a user of the library, as any

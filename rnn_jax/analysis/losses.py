@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from rnn_jax.arguments.settings import function
-from rnn_jax.training.truncated_bptt import Loss
+from rnn_jax.losses.loss import Loss
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from rnn_jax.analysis.recurrent import recurrent_matrices
 from rnn_jax.analysis.saturation import SLOPE, share_by_step
 from rnn_jax.analysis.trajectory import loss_gradients, trajectory
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.training.truncated_bptt import Loss
+from rnn_jax.losses.loss import Loss
 
 SQUARINGS = 10
 LANCZOS_ITERATIONS = 16

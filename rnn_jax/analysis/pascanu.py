@@ -13,7 +13,7 @@ from rnn_jax.analysis.norms import along, norm, unit
 from rnn_jax.analysis.trajectory import Trajectory, loss_gradients, trajectory
 from rnn_jax.arguments.settings import above_zero
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.training.truncated_bptt import Loss
+from rnn_jax.losses.loss import Loss
 from rnn_jax.unroll import step
 
 

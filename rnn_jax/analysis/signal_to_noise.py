@@ -17,7 +17,7 @@ from rnn_jax.arguments.settings import function
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.checks import check_steps
 from rnn_jax.errors import ArgumentError
-from rnn_jax.training.truncated_bptt import Loss
+from rnn_jax.losses.loss import Loss
 
 
 class SignalToNoise(NamedTuple):

@@ -13,8 +13,8 @@ from rnn_jax.arguments.arrays import is_array
 from rnn_jax.arguments.settings import short
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.errors import DtypeError, ShapeError
+from rnn_jax.losses.loss import Loss
 from rnn_jax.recurrence.steps import select
-from rnn_jax.training.truncated_bptt import Loss
 from rnn_jax.unroll import step
 
 

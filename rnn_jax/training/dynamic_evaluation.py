@@ -12,8 +12,9 @@ from rnn_jax.arguments.settings import Of, positive
 from rnn_jax.cell import Layer, Method, Params
 from rnn_jax.checks import check_input, check_params
 from rnn_jax.errors import ArgumentError, ShapeError
+from rnn_jax.losses.loss import Loss
 from rnn_jax.methods.bptt import BPTT
-from rnn_jax.training.truncated_bptt import Loss, check_parts, truncated_bptt
+from rnn_jax.training.truncated_bptt import check_parts, truncated_bptt
 
 
 class DynamicEvaluation(NamedTuple):

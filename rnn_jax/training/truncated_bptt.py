@@ -11,12 +11,10 @@ from rnn_jax.arguments.settings import function, positive, short
 from rnn_jax.cell import Carry, Layer, Method, Params
 from rnn_jax.checks import check_carry, check_input, check_key, check_layer, check_params
 from rnn_jax.errors import ArgumentError, ShapeError, StructureError
+from rnn_jax.losses.loss import Loss
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.recurrence.steps import select
 from rnn_jax.unroll import unroll
-
-Loss = Callable[[jax.Array, Any], jax.Array]
-"""`(ys (T, *batch, ...), targets) -> (T, *batch)`: the loss of each step."""
 
 
 class TrainState(NamedTuple):

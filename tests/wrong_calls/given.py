@@ -1,5 +1,8 @@
 """What the rows of wrong calls are made of."""
 
+import dataclasses
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,6 +41,13 @@ class TokenCell(rnn.Elman):
 
     def project(self, params, xs):
         return params.w_xh[xs] + params.b_h
+
+
+@dataclasses.dataclass(frozen=True)
+class WithArray(rnn.Elman):
+    """A cell with an array among its settings, where nothing that is hashed may be."""
+
+    scale: Any = dataclasses.field(default_factory=lambda: np.ones(3))
 
 
 class Foreign:

@@ -22,6 +22,7 @@ from tests.wrong_calls.given import (
     TOKENS,
     XS,
     Dead,
+    WithArray,
 )
 
 
@@ -324,6 +325,11 @@ ROWS = {
         lambda: rnn.step(CELL, PARAMS, XS[0], XS[0]),
         rnn.StructureError,
         r"expected carry of the form ElmanCarry\(h\), got array; make one by cell.initial_carry",
+    ),
+    "unroll: a cell with an array among its settings": (
+        unrolled(WithArray(3, 5), PARAMS, XS),
+        rnn.StructureError,
+        "unroll: the settings of WithArray must be hashable.*An array belongs among the params",
     ),
     "unroll: the carry before the inputs": (
         unrolled(MODEL, MODEL_PARAMS, MODEL.initial_carry(MODEL_PARAMS, (2,)), TOKENS),
