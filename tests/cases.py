@@ -22,8 +22,8 @@ ARITHMETIC = frozenset({"arithmetic"})
 RECURRENCE = frozenset({"recurrence"})
 # Layers that run from either end, and all of the next line.
 DIRECTION = RECURRENCE | {"direction"}
-# Derivatives from the output, by default, of one leaf and of two, of an output beside the carry, of
-# a step that does not split, of layers upon layers.
+# Derivatives from the output, by default, of one leaf and of two, of a step that does not split,
+# of layers upon layers.
 MECHANISM = DIRECTION | {"mechanism"}
 # One cell that splits and one that does not: for what depends on the loop alone.
 LOOP = MECHANISM | ARITHMETIC | {"loop"}
@@ -138,12 +138,17 @@ CASES = [
     ),
     Case("indrnn", lambda: rnn.IndRNN(2, 3), reference.loop(reference_linear.indrnn), NOTHING),
     Case("peephole", lambda: PeepholeLSTM(2, 3), peephole, LOOP),
-    Case("reset-before", lambda: ResetBeforeGRU(2, 3), reference.loop(reference.reset_before_gru)),
+    Case(
+        "reset-before",
+        lambda: ResetBeforeGRU(2, 3),
+        reference.loop(reference.reset_before_gru),
+        RECURRENCE | ARITHMETIC | {"analysis"},
+    ),
     Case(
         "output-gated",
         lambda: OutputGated(2, 3),
         reference.loop(reference.output_gated),
-        MECHANISM,
+        RECURRENCE,
     ),
     Case("embedding", lambda: rnn.Embedding(VOCABULARY, 3), embedding),
     Case("dense", lambda: rnn.Dense(2, 3), dense),

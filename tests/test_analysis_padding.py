@@ -7,11 +7,9 @@ import pytest
 
 import rnn_jax as rnn
 from rnn_jax import analysis
-from tests.cases import CASES, assert_close, quick
+from tests.cases import CASES, assert_close, every
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
-
-QUICK = {"reset-before"}
 
 
 def squares(ys, targets):
@@ -117,10 +115,7 @@ ANALYSES = {
 
 
 @pytest.mark.parametrize("analysis_name", ANALYSES)
-@pytest.mark.parametrize(
-    "case",
-    quick([case for case in CASES if case.name in {"lstm", "stack", "reset-before"}], rows=QUICK),
-)
+@every("analysis", [case for case in CASES if case.name in {"lstm", "stack", "reset-before"}])
 def test_a_sequence_has_the_numbers_that_it_has_alone(case, analysis_name):
     """Five steps that happen among eight, by a length and a mask, with NaN in the others."""
     happens = np.array([1, 0, 1, 1, 0, 1, 1, 0], bool)

@@ -89,7 +89,7 @@ def test_a_row_is_all_that_a_new_cell_needs(cell, names, monkeypatch, capsys):
     assert "|mgu|new" in capsys.readouterr().out.replace("\n", "")
     model = language_model(Config(cell="new", layers=2, hidden=4), 6)
     assert [type(layer) for layer in model.layers].count(cell) == 2
-    found = by_layer(rnn.analysis.recurrent_matrices(model.init(jax.random.key(0)))).values()
+    found = by_layer(rnn.analysis.recurrent_matrices(model, model.init(jax.random.key(0)))).values()
     expected = [f"layer {n}{f', {name}' if name else ''}" for n in (1, 2) for name in names or [""]]
     assert [matrix_name(name, "new") for name in found] == expected
 

@@ -170,7 +170,7 @@ def test_project_and_readout_of_all_steps_are_those_of_each_step(case):
     ys = cell.readout(params, hs, xs)
     for t in range(4):
         assert_close(at(t, zs), cell.project(params, xs[t]), 1e-12)
-        assert_close(ys[t], cell.readout(params, hs[t], xs[t]), 1e-12)
+        assert_close(ys[t], cell.readout(params, at(t, hs), xs[t]), 1e-12)
 
 
 @every_case
