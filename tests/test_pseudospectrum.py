@@ -74,7 +74,7 @@ def test_a_matrix_of_nan_has_a_pseudospectrum_of_nan():
 def test_a_matrix_that_is_not_square_is_refused(shape):
     axis = jnp.zeros(2)
     with pytest.raises(
-        rnn.ShapeError, match="w must be a square matrix.*recurrent_matrices takes the gates apart"
+        rnn.ShapeError, match=r"a square matrix.*recurrent_matrices takes the gates apart"
     ):
         rnn.analysis.pseudospectrum(jnp.zeros(shape), axis, axis)
 
