@@ -52,6 +52,8 @@ from rnn_jax.losses.linear_cross_entropy import linear_cross_entropy
 from rnn_jax.methods.associative import Associative
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.checkpointed import Checkpointed
+from rnn_jax.methods.newton import Newton
+from rnn_jax.methods.orbit.jacobian import DiagonalJacobian, FullJacobian
 from rnn_jax.methods.scan import Scan
 from rnn_jax.process.allocator import keep_memory
 from rnn_jax.recurrence.recurrence import Recurrence
@@ -87,6 +89,7 @@ __all__ = [
     "Chrono",
     "Dense",
     "DenseParams",
+    "DiagonalJacobian",
     "Dropout",
     "DtypeError",
     "Elman",
@@ -96,6 +99,7 @@ __all__ = [
     "EmbeddingParams",
     "ExportedCell",
     "ForgetBias",
+    "FullJacobian",
     "GRUCarry",
     "GRUParams",
     "Input",
@@ -123,6 +127,7 @@ __all__ = [
     "Memoryless",
     "Method",
     "Metrics",
+    "Newton",
     "Normal",
     "Params",
     "ProjectedLSTM",
