@@ -17,6 +17,8 @@ from rnn_jax.recurrence.padding import padded
 from rnn_jax.recurrence.steps import Steps
 from tests.cases import CASES, assert_close
 
+pytestmark = pytest.mark.usefixtures("no_rank_promotion")
+
 FULL = rnn.Newton()
 DIAGONAL = rnn.Newton(rnn.DiagonalJacobian(), iterations=100)
 NAMED = {case.name: case for case in CASES}

@@ -42,9 +42,9 @@ class Dense:
         if chunks < 2:
             return Sequential().forward(operator, start, b)
         vectors = Vectors(start)
-        end, xs = _run(
-            _matrices(operator, vectors), vectors.of(start), vectors.of(b, 1), chunks, reverse=False
-        )
+        x = vectors.of(start)
+        m = _matrices(operator, vectors, x)
+        end, xs = _run(m, x, vectors.of(b, 1), chunks, reverse=False)
         return vectors.back(end), vectors.back(xs)
 
     def backward(self, operator: Operator, end: Carry, b: Carry) -> tuple[Carry, Carry]:
@@ -53,9 +53,10 @@ class Dense:
         if chunks < 2:
             return Sequential().backward(operator, end, b)
         vectors = Vectors(end)
-        m = jnp.swapaxes(_matrices(operator, vectors), 1, 2)
+        y = vectors.of(end)
+        m = jnp.swapaxes(_matrices(operator, vectors, y), 1, 2)
         after = jnp.concatenate([m[1:], _identity(m[:1])])
-        first, ys = _run(after, vectors.of(end), vectors.of(b, 1), chunks, reverse=True)
+        first, ys = _run(after, y, vectors.of(b, 1), chunks, reverse=True)
         return vectors.back(_product(m[0], first[:, None])[:, 0]), vectors.back(ys)
 
     def _chunks(self, b: Carry) -> int:
@@ -98,11 +99,10 @@ class Vectors:
         return jax.tree.unflatten(self._form, map(one, parts, self._leaves))
 
 
-def _matrices(operator: Operator, vectors: Vectors) -> jax.Array:
+def _matrices(operator: Operator, vectors: Vectors, like: jax.Array) -> jax.Array:
     """M_t of every step and sequence, `(T, n, n, sequences)`: rows, then columns."""
-    n = sum(vectors.sizes)
-    basis = jnp.broadcast_to(jnp.eye(n, dtype=vectors.dtype)[..., None], (n, n, vectors.sequences))
-    columns = operator.of_each(vectors.back(basis))
+    n, sequences = like.shape
+    columns = operator.of_each(vectors.back(_identity(jnp.broadcast_to(like, (n, n, sequences)))))
     return jnp.moveaxis(vectors.of(columns, 2), 0, 2)
 
 
@@ -115,7 +115,7 @@ def _run(
     more = chunks * size - steps
     # A step with the identity changes nothing, wherever it stands.
     m = jnp.concatenate([m, _identity(jnp.broadcast_to(m[:1], (more, *m.shape[1:])))])
-    b = jnp.concatenate([b, jnp.zeros_like(b, shape=(more, *b.shape[1:]))])
+    b = jnp.pad(b, ((0, more), (0, 0), (0, 0)))
     m, b = _apart(m, chunks), _apart(b, chunks)
 
     def gather(state: Any, at: Any) -> tuple[Any, None]:
@@ -154,9 +154,10 @@ def _product(m: jax.Array, x: jax.Array) -> jax.Array:
     return jnp.einsum("ijc,jkc->ikc", m, x, precision=lax.Precision.HIGHEST)
 
 
-def _identity(m: jax.Array) -> jax.Array:
-    """Of the shape `(..., n, n, C)`."""
-    return jnp.broadcast_to(jnp.eye(m.shape[-2], dtype=m.dtype)[..., None], m.shape)
+def _identity(like: jax.Array) -> jax.Array:
+    """Of the shape `(..., n, n, C)`, and of the devices that `like` is on."""
+    eye = jnp.eye(like.shape[-2], dtype=like.dtype)
+    return jnp.zeros_like(like) + eye.reshape(*(1,) * (like.ndim - 3), *eye.shape, 1)
 
 
 def _apart(x: jax.Array, chunks: int) -> jax.Array:

@@ -135,7 +135,9 @@ class Newton:
                         lambda r, s, p: jnp.stack([r, s * p]), residual, rounded, parts
                     )
                     distances = jax.vmap(response)(both)
-                    scale = lax.cummax(jnp.maximum(_largest(start), _largest(carries)), axis=0)
+                    scale = lax.cummax(
+                        jnp.maximum(_largest(start)[None], _largest(carries)), axis=0
+                    )
                     far = ~(_largest(distances).max(0) <= tolerance * scale)
                     certified = jnp.minimum(certified, first(far))
                     move = jax.tree.map(lambda d: d[0], distances)
@@ -160,9 +162,10 @@ class Newton:
 
             guess = jax.tree.map(lambda c: jnp.broadcast_to(c, (steps, *c.shape)), start)
             rounded = jax.tree.map(sign, guess)
-            none = jnp.zeros((), times.dtype)
+            # None are certified; on each device as many of its own part of the batch.
+            none = jnp.zeros_like(_largest(start)).sum().astype(times.dtype)
             count, certified, carries, _ = lax.while_loop(
-                go_on, improve, Search(none, none, guess, guess)
+                go_on, improve, Search(jnp.zeros_like(none), none, guess, guess)
             )
 
             def one_step(t: jax.Array, state: tuple[Carry, Carry]) -> tuple[Carry, Carry]:
