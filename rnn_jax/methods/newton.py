@@ -111,7 +111,13 @@ class Newton:
                 f"Newton: the length of xs is left open, {steps}, and time cannot be cut into "
                 "blocks; use BPTT(), or export for one length."
             )
-        for path, leaf in jax.tree_util.tree_leaves_with_path(carry):
+        leaves = jax.tree_util.tree_leaves_with_path(carry)
+        if not leaves:
+            raise StructureError(
+                f"Newton: {cell!r} carries nothing from step to step, so there is nothing to solve "
+                "for; use BPTT()."
+            )
+        for path, leaf in leaves:
             if not jnp.issubdtype(leaf.dtype, jnp.floating) or jnp.finfo(leaf.dtype).bits < 32:
                 raise DtypeError(
                     f"Newton: the carry of {cell!r} has {leaf.dtype} at "

@@ -212,18 +212,17 @@ def _parts(
     than their sum. `recur` is the tangent of the preactivations.
     """
     rng = np.random.default_rng(0)
+    sizes = jax.tree.map(jnp.abs, after)
 
-    def signs(x: jax.Array) -> jax.Array:
-        drawn = rng.choice([-1, 1], size=(PROBES, *(1,) * (x.ndim - 1), x.shape[-1]))
-        return jnp.asarray(drawn, x.dtype)
+    def with_signs(x: jax.Array) -> jax.Array:
+        return x * rng.choice([-1, 1], (1,) * (x.ndim - 1) + x.shape[-1:]).astype(x.dtype)
 
-    def probe(signs: Any) -> Carry:
-        d_carry, d_a = jax.tree.map(jnp.multiply, signs, (before, a))
+    for _ in range(PROBES):
+        d_carry, d_a = jax.tree.map(with_signs, (before, a))
         d_a = jax.tree.map(jnp.add, d_a, recur(d_carry))
-        return jax.vmap(lambda update, *tangents: update(*tangents))(update, d_carry, d_a)
-
-    probes = jax.vmap(probe)(jax.tree.map(signs, (before, a)))
-    return jax.tree.map(lambda c, p: (jnp.abs(c) + jnp.abs(p).sum(0)) / (1 + PROBES), after, probes)
+        moved = jax.vmap(lambda update, *tangents: update(*tangents))(update, d_carry, d_a)
+        sizes = jax.tree.map(lambda size, d: size + jnp.abs(d), sizes, moved)
+    return jax.tree.map(lambda size: size / (1 + PROBES), sizes)
 
 
 def _largest(carry: Carry) -> jax.Array:
