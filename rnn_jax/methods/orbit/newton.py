@@ -193,7 +193,8 @@ def _within(residual: Carry, parts: Carry) -> jax.Array:
 
     def leaf(residual: jax.Array, parts: jax.Array) -> jax.Array:
         roundings = ROUNDINGS * float(jnp.finfo(parts.dtype).eps)
-        return (jnp.abs(residual) <= roundings * parts).all(-1)
+        # What overflows is no rounding, though infinity is not larger than itself.
+        return ((jnp.abs(residual) <= roundings * parts) & jnp.isfinite(parts)).all(-1)
 
     return functools.reduce(jnp.logical_and, jax.tree.leaves(jax.tree.map(leaf, residual, parts)))
 
