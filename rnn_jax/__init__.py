@@ -65,6 +65,8 @@ from rnn_jax.methods.associative import Associative
 from rnn_jax.methods.automatic import Automatic
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.checkpointed import Checkpointed
+from rnn_jax.methods.newton import Newton
+from rnn_jax.methods.orbit.jacobian import DiagonalJacobian, FullJacobian
 from rnn_jax.methods.scan import Scan
 from rnn_jax.process.allocator import keep_memory
 from rnn_jax.recurrence.recurrence import Recurrence
@@ -108,6 +110,7 @@ __all__ = [
     "DenseParams",
     "DiagonalGRU",
     "DiagonalGRUParams",
+    "DiagonalJacobian",
     "DiagonalLSTM",
     "DiagonalLSTMParams",
     "Dropout",
@@ -119,6 +122,7 @@ __all__ = [
     "EmbeddingParams",
     "ExportedCell",
     "ForgetBias",
+    "FullJacobian",
     "GRUCarry",
     "GRUParams",
     "IndRNN",
@@ -155,6 +159,7 @@ __all__ = [
     "MinGRUParams",
     "MinLSTM",
     "MinLSTMParams",
+    "Newton",
     "Normal",
     "Params",
     "ProjectedLSTM",

@@ -165,7 +165,7 @@ def compare(way, case, methods, marks=(True,)):
 
 
 def transformed(way):
-    """Forward mode and second derivatives; params that are split themselves; steps; errors."""
+    """Other modes and methods; params that are split themselves; steps; errors."""
     cell = rnn.GRU(2, 4)
     params, xs = cell.init(jax.random.key(0), jnp.float64), jnp.ones((4, 8, 2), jnp.float64)
 
@@ -175,6 +175,9 @@ def transformed(way):
 
     program, arguments = compiled(curved, way, (params, xs, {}))
     close(program(*arguments), curved(params, xs, {}))
+    # Each device iterates as often as its own rows ask for.
+    lstm = Case("lstm", lambda: rnn.LSTM(2, 3), None)
+    compare(way, lstm, (rnn.Newton(), rnn.Newton(rnn.DiagonalJacobian())))
     if way != "explicit":
         return
     split_params, split_xs, _ = placed(EXPLICIT, (params, xs, {}))

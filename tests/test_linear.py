@@ -1,4 +1,4 @@
-"""The linear recurrence inside BPTT, against its loop, whichever of its parts move."""
+"""The linear recurrence, by each of its engines, against its loop, whichever of its parts move."""
 
 import itertools
 
@@ -9,18 +9,34 @@ import pytest
 from jax.test_util import check_grads
 
 from rnn_jax.methods.linear.chunked import Chunked
+from rnn_jax.methods.linear.dense import FEW, Dense
 from rnn_jax.methods.linear.operator import Operator
 from rnn_jax.methods.linear.sequential import ROWS, Sequential
 from rnn_jax.methods.linear.system import solve
+from tests.cases import assert_close
 
 
-def move(weights, step, x):
+def mixing(weights, step, x):
     return {"h": step * (x["h"] @ weights)}
 
 
-def run(weights, steps, start, b):
+def unitwise(weights, step, x):
+    return {"h": step * (x["h"] * weights.sum(0))}
+
+
+# No number of chunks divides the five steps, nor the four of the derivatives but that of Dense.
+ENGINES = {
+    "sequential": (Sequential(), mixing),
+    "dense": (Dense(chunks=2), mixing),
+    "chunked": (Chunked(chunks=3), unitwise),
+}
+every_engine = pytest.mark.parametrize("name", ENGINES)
+
+
+def run(name, weights, steps, start, b):
+    engine, move = ENGINES[name]
     operator = Operator(move, weights, steps)
-    end, xs = solve(Sequential(), operator, {"h": start}, {"h": b})
+    end, xs = solve(engine, operator, {"h": start}, {"h": b})
     return end["h"], xs["h"]
 
 
@@ -29,33 +45,67 @@ def parts(rng, length, batch):
     return [jnp.asarray(rng.normal(size=size)) / 2 for size in sizes]
 
 
+@every_engine
 @pytest.mark.parametrize("batch", [(), (2,), (ROWS,), (2, ROWS)])
 @pytest.mark.parametrize("length", [0, 1, 5])
-def test_the_solution_is_that_of_the_loop(rng, length, batch):
+def test_the_solution_is_that_of_the_loop(rng, length, batch, name):
     weights, steps, start, b = map(np.asarray, parts(rng, length, batch))
     x, expected = start, np.empty_like(b)
+    _, move = ENGINES[name]
     for t in range(length):
-        x = expected[t] = steps[t] * (x @ weights) + b[t]
-    end, xs = jax.jit(run)(weights, steps, start, b)
+        x = expected[t] = move(weights, steps[t], {"h": x})["h"] + b[t]
+    end, xs = jax.jit(run, static_argnums=0)(name, weights, steps, start, b)
     np.testing.assert_allclose(end, x, atol=1e-14)
     np.testing.assert_allclose(xs, expected, atol=1e-14)
 
 
 SOME = [which for n in (1, 2, 4) for which in itertools.combinations(range(4), n)]
+SEVERAL = [("sequential", batch, which) for batch in ((2,), (ROWS,)) for which in SOME]
+SEVERAL += [(name, (2,), (0, 1, 2, 3)) for name in ("dense", "chunked")]
 
 
-@pytest.mark.parametrize("batch", [(2,), (ROWS,)])
-@pytest.mark.parametrize("moving", SOME)
-def test_derivatives_of_both_orders_by_any_of_its_parts(rng, moving, batch):
+@pytest.mark.parametrize(("name", "batch", "moving"), SEVERAL)
+def test_derivatives_of_both_orders_by_any_of_its_parts(rng, name, batch, moving):
     every = parts(rng, 4, batch)
 
     def f(*some):
         point = list(every)
         for i, part in zip(moving, some, strict=True):
             point[i] = part
-        return run(*point)
+        return run(name, *point)
 
     check_grads(jax.jit(f), [every[i] for i in moving], order=2, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("units", [FEW - 2, FEW + 1])
+def test_matrices_of_any_size_and_arrays_of_several_dtypes_are_those_of_the_loop(rng, units):
+    """Two arrays a carry, of which one feeds the other; small matrices are multiplied otherwise."""
+    weights = jnp.asarray(rng.normal(size=(units, units)) / units)
+
+    def move(weights, step, x):
+        h = x["h"].astype(step.dtype)
+        return {"h": h @ weights + x["c"], "c": step * x["c"] + h.mean(-1, keepdims=True)}
+
+    def cast(tree):
+        return {"c": tree["c"], "h": tree["h"].astype(jnp.float32)}
+
+    operator = Operator(
+        lambda *given: cast(move(*given)), weights, jnp.asarray(rng.uniform(size=(7, 2, 1)))
+    )
+    start = cast({"h": jnp.asarray(rng.normal(size=(2, units))), "c": jnp.ones((2, 1))})
+    b = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=(7, *x.shape)), x.dtype), start)
+
+    @jax.jit
+    def solutions(start, b):
+        return [
+            (engine.forward(operator, start, b), engine.backward(operator, start, b))
+            for engine in (Sequential(), Dense(), Dense(chunks=100))
+        ]
+
+    expected, *found = solutions(start, b)
+    for one in found:
+        assert jax.tree.map(lambda x: x.dtype, one) == jax.tree.map(lambda x: x.dtype, expected)
+        assert_close(one, expected, 1e-5)
 
 
 def turn(weights, step, x):
@@ -78,16 +128,3 @@ def test_chunks_side_by_side_have_the_solution_of_the_loop(rng, length, chunks):
     found = jax.jit(run_in_chunks, static_argnums=0)(chunks, weights, steps, start, b)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("moving", [(0, 3), (0, 1, 2, 3)])
-def test_derivatives_of_both_orders_by_any_of_the_parts_in_chunks(rng, moving):
-    every = parts(rng, 7, (2,))
-
-    def f(*some):
-        point = list(every)
-        for i, part in zip(moving, some, strict=True):
-            point[i] = part
-        return run_in_chunks(3, *point)
-
-    check_grads(jax.jit(f), [every[i] for i in moving], order=2, atol=1e-6, rtol=1e-6)

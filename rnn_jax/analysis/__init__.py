@@ -31,6 +31,7 @@ from rnn_jax.analysis.mean_field import (
     mean_field_lyapunov,
 )
 from rnn_jax.analysis.monitor import GradientMetrics, gradient_metrics
+from rnn_jax.analysis.newton import NewtonReport, newton_report
 from rnn_jax.analysis.normality import Normality, normality
 from rnn_jax.analysis.pascanu import gradient_bound, omega
 from rnn_jax.analysis.pseudospectrum import pseudospectrum
@@ -50,6 +51,7 @@ __all__ = [
     "LyapunovSpectrum",
     "MeanField",
     "MeanFieldLyapunov",
+    "NewtonReport",
     "Normality",
     "Propagator",
     "SignalToNoise",
@@ -74,6 +76,7 @@ __all__ = [
     "mean_field",
     "mean_field_lyapunov",
     "memory_horizon",
+    "newton_report",
     "normality",
     "omega",
     "plots",

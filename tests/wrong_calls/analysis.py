@@ -50,6 +50,11 @@ ROWS = {
         rnn.ArgumentError,
         r"Elman\(.*lengths\[1\] is 8, but xs has 7 steps",
     ),
+    "analysis.newton_report: another method": (
+        lambda: analysis.newton_report(CELL, PARAMS, XS, method=rnn.BPTT()),
+        rnn.StructureError,
+        r"newton_report: method must be a Newton, got BPTT\(",
+    ),
     "analysis.lyapunov_spectrum: a sequence that ends while the state warms up": (
         lambda: analysis.lyapunov_spectrum(CELL, PARAMS, XS, lengths=[7, 3], warmup=3),
         rnn.ArgumentError,

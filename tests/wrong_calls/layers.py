@@ -346,6 +346,48 @@ ROWS = {
         rnn.StructureError,
         r"Associative: the step of .* is not linear in its carry.*use BPTT",
     ),
+    "Newton: a Jacobian by its name": (
+        lambda: rnn.Newton("diagonal"),
+        rnn.StructureError,
+        "Newton: jacobian must be a FullJacobian or a DiagonalJacobian, got 'diagonal'",
+    ),
+    "Newton: no iterations": (
+        lambda: rnn.Newton(iterations=0),
+        rnn.ArgumentError,
+        "Newton: iterations must be a positive integer, got 0",
+    ),
+    "Newton: no tolerance": (
+        lambda: rnn.Newton(tolerance=0.0),
+        rnn.ArgumentError,
+        "Newton: tolerance must be a positive number, got 0",
+    ),
+    "Newton: a narrow carry": (
+        lambda: rnn.unroll(
+            CELL, *jax.tree.map(lambda x: x.astype(jnp.bfloat16), (PARAMS, XS)), method=rnn.Newton()
+        ),
+        rnn.DtypeError,
+        r"Newton: the carry of Elman\(.* has bfloat16 at \.h, and float32 or wider .*wide_carry",
+    ),
+    "FullJacobian: no chunks": (
+        lambda: rnn.FullJacobian(chunks=0),
+        rnn.ArgumentError,
+        "FullJacobian: chunks must be a positive integer, got 0",
+    ),
+    "DiagonalJacobian: half a chunk": (
+        lambda: rnn.DiagonalJacobian(chunks=0.5),
+        rnn.ArgumentError,
+        "DiagonalJacobian: chunks must be a positive integer, got 0.5",
+    ),
+    "DiagonalJacobian: a cell that does not split": (
+        lambda: rnn.unroll(
+            rnn.LayerNormGRU(3, 5),
+            rnn.LayerNormGRU(3, 5).init(KEY),
+            XS,
+            method=rnn.Newton(rnn.DiagonalJacobian()),
+        ),
+        rnn.StructureError,
+        r"DiagonalJacobian: `recur` is not affine in the carry .* LayerNormGRU\(.*FullJacobian\(\)",
+    ),
     "Checkpointed: around nothing": (
         lambda: rnn.Checkpointed("sqrt"),
         rnn.ArgumentError,

@@ -22,3 +22,11 @@ class Operator(NamedTuple):
     def at_all_steps(self, xs: Carry) -> Carry:
         """`M_t x_t` for xs `(T, *batch, H)`."""
         return jax.vmap(functools.partial(self.move, self.weights))(self.steps, xs)
+
+    def of_each(self, xs: Carry) -> Carry:
+        """`M_t x` at all steps for each of xs `(n, *batch, H)`: `(n, T, *batch, H)`."""
+
+        def one(x: Carry) -> Carry:
+            return jax.vmap(lambda step: self.move(self.weights, step, x))(self.steps)
+
+        return jax.vmap(one)(xs)

@@ -13,6 +13,7 @@ from jax import lax
 
 from rnn_jax.methods.blocks import after_last, before_each
 from rnn_jax.methods.linear.operator import Operator
+from rnn_jax.methods.linear.sequential import Sequential
 from rnn_jax.recurrence.cotangent import NAME
 from rnn_jax.recurrence.dependence import contains
 from rnn_jax.recurrence.recurrence import Carry
@@ -44,8 +45,9 @@ def solve(engine: Linear, operator: Operator, start: Carry, b: Carry) -> tuple[C
     transposed system.
     """
     if contains(operator.at_all_steps, (before_each(start, b),), NAME):
-        # What is changed on the way back solves no linear system: JAX turns the loop itself over.
-        return engine.forward(operator, start, b)
+        # What is changed on the way back, from step to step, solves no linear system: JAX turns the
+        # loop itself over, and no engine may take several of its steps at once.
+        return Sequential().forward(operator, start, b)
 
     def system(x: Unknown) -> Unknown:
         start, xs, end = x
