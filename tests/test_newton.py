@@ -217,6 +217,18 @@ def test_what_is_not_certified_is_run_step_by_step():
         assert orbit_of(params, np.asarray(xs), np.asarray(found)) < 1e-14
 
 
+def test_a_reset_ends_what_is_amplified_and_each_layer_has_a_report():
+    cell, params, xs = network(2.0)
+    stack = rnn.stack(cell, rnn.Elman(16, 1))
+    params = (params, stack.init(jax.random.key(0), jnp.float64)[1])
+    reset = jnp.arange(STEPS) % 20 == 0
+    first, second = newton_report(stack, params, xs, reset=reset)
+    assert first.certified.all()
+    assert second.certified.all()
+    first, _ = newton_report(stack, params, xs, reset=reset & False)
+    assert not first.certified.all()
+
+
 @pytest.mark.parametrize("method", [FULL, DIAGONAL], ids=["full", "diagonal"])
 @pytest.mark.parametrize("start", [1.0, 1e200])
 def test_what_overflows_is_left_to_the_loop(start, method):

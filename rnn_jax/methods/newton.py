@@ -25,28 +25,29 @@ class Newton:
 
     From a guess of all carries the step is linearised at every carry at once, and the linear
     recurrence that this makes is solved in parallel, in about `3 sqrt(T)` steps one after the
-    other; its solution is the next guess. A carry counts as found only when it is certified: every
-    step up to it maps the carry before to the next one to rounding, and, with `FullJacobian`, the
-    next move is below the tolerance. What is not certified after so many iterations is run step by
-    step from there, so the numbers are always those of a loop. Where the network amplifies
-    rounding, as a chaotic one does, they differ from those of `Scan` by amplified rounding, as
-    those of any two loops do that round differently. `rnn_jax.analysis.newton_report` tells how
-    many iterations it took, and which steps are certified. Derivatives are exact at the carries,
-    in every mode and order, and take no iterations.
+    other; its solution moves the guess. A carry counts as found only when it is certified: every
+    step up to it maps the carry before to the next one but for rounding, and, with `FullJacobian`,
+    neither what is left nor rounding grows beyond the tolerance on the way. What iterations do not
+    certify is run step by step from there, so the numbers are always those of a loop. Where the
+    network amplifies rounding, as a chaotic one does, they differ from those of `Scan` by amplified
+    rounding, as those of any two loops do that round differently. `rnn_jax.analysis.newton_report`
+    tells how many iterations it took, and which steps are certified. Derivatives are exact at the
+    carries, in every mode and order, and take no iterations.
 
     When: on an accelerator, for long sequences and a carry of few numbers, up to some ten, of a
     network that forgets: then the iterations are few and do not grow with T. A chaotic network, or
     one at the edge, needs more and more of them, and pays for them in vain. On a CPU of few cores
-    `BPTT` is faster for nearly every cell: an iteration works out each step and its derivative, and
-    multiplies matrices of n x n for n numbers in the carry. For cells linear in their carry
-    `Associative` needs no iterations.
+    `BPTT` is faster: each iteration works out every step and its derivative, and multiplies a
+    matrix of n x n a step for n numbers in the carry. For cells linear in their carry `Associative`
+    needs no iterations.
 
-    Cost of an iteration: see `FullJacobian` and `DiagonalJacobian`. Memory: that of one block. A
-    gap or a reset between sequences needs no iterations of its own. Padding and the sequence that
-    converges last hold up the whole batch. With `map_cotangent` inside, the gradient runs step by
-    step. Sources: Lim et al., ICLR 2024, arXiv:2309.12252 (DEER); Gonzalez et al., NeurIPS 2024,
-    arXiv:2407.19115; Danieli et al., ParaRNN, 2025, arXiv:2510.21450; of convergence and the
-    largest Lyapunov exponent: Gonzalez et al., NeurIPS 2025, arXiv:2508.16817.
+    Cost of an iteration: see `FullJacobian` and `DiagonalJacobian`; a batch takes as many as the
+    sequence that takes the most. Memory: that of one block. A reset ends what is amplified, so that
+    many short sequences behind one another converge where a long one would not. With
+    `map_cotangent` inside, the gradient runs step by step. Sources: Lim et al., ICLR 2024,
+    arXiv:2309.12252 (DEER); Gonzalez et al., NeurIPS 2024, arXiv:2407.19115; Danieli et al.,
+    ParaRNN, 2025, arXiv:2510.21450; of convergence and the largest Lyapunov exponent: Gonzalez et
+    al., NeurIPS 2025, arXiv:2508.16817.
 
     Raises `ArgumentError` for settings that make no sense and for a number of steps that
     `jax.export` leaves open, `DtypeError` for a carry that is narrower than float32, whose rounding
@@ -65,7 +66,7 @@ class Newton:
     jacobian: Jacobian = FullJacobian()
     """What the step is linearised by: `FullJacobian()`, or `DiagonalJacobian()` for more units."""
     tolerance: float | None = None
-    """How far a carry may be from the orbit, by the next move of Newton's method.
+    """How far a carry may be from the orbit, and how far rounding may move the orbit.
 
     Relative to the largest number that the carry of its sequence has had. None takes the power 2/3
     of the distance between 1 and the next number: 4e-11 in float64, 2e-5 in float32, so that a

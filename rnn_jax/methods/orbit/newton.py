@@ -27,10 +27,10 @@ amplified over t steps shows up only after as many iterations. So with an approx
 question has to do: the carries differ from those of a loop by what two loops differ that round
 otherwise, which in a chaotic network is everything after a while.
 
-**What is not certified** when the iterations are used up is run step by step, from the last of the
-certified carries. No other number is in the result. Where a guess overflows, what the step makes of
-the guess before is put in its place; where the orbit itself does, it has no residual, so nothing
-from there on is certified, and the loop gives what it gives.
+**What is not certified** when the iterations are used up, or when only that is left which rounding
+decides, is run step by step, from the last of the certified carries. No other number is in the
+result. Where a guess overflows, what the step makes of the guess before is put in its place; where
+the orbit itself does, nothing from there on is certified, and the loop gives what it gives.
 """
 
 import dataclasses
@@ -74,6 +74,8 @@ class Search(NamedTuple):
     """How many steps from the first on are certified, of the carries that were looked at."""
     carries: Carry
     """These, `(T, *batch, H)`."""
+    determined: jax.Array
+    """How many steps there are before rounding grows beyond the tolerance."""
     ahead: Carry
     """The next to look at."""
 
@@ -106,6 +108,9 @@ class Newton:
         def block(start: Carry, xs: Any) -> tuple[Carry, tuple[Kept, NewtonReport]]:
             zs, steps = cell.project(params, xs), length(xs)
             times = jnp.arange(steps)
+            # Numbers of steps, which differ where each device has its own part of the batch.
+            none = jnp.zeros_like(_largest(start)).sum().astype(times.dtype)
+            all_steps = none + steps
 
             def preactivations(before: Carry) -> Any:
                 return cell.recur(params, before, zs)
@@ -123,7 +128,7 @@ class Newton:
                 update = cell.linearize(before, a, after)
                 residual = jax.tree.map(jnp.subtract, after, carries)
                 parts = _parts(recur, update, before, a, after)
-                certified = first(~_within(residual, parts))
+                certified, determined = first(~_within(residual, parts)), all_steps
                 operator = self.jacobian.operator(cell, params, before, zs, update)
 
                 def response(driven: Carry) -> Carry:
@@ -135,11 +140,10 @@ class Newton:
                         lambda r, s, p: jnp.stack([r, s * p]), residual, rounded, parts
                     )
                     distances = jax.vmap(response)(both)
-                    scale = lax.cummax(
-                        jnp.maximum(_largest(start)[None], _largest(carries)), axis=0
-                    )
-                    far = ~(_largest(distances).max(0) <= tolerance * scale)
-                    certified = jnp.minimum(certified, first(far))
+                    scale = lax.cummax(jnp.maximum(_largest(start)[None], _largest(after)), axis=0)
+                    near = _largest(distances) <= tolerance * scale[None]
+                    determined = first(~near[1])
+                    certified = jnp.minimum(certified, first(~near.all(0)))
                     move = jax.tree.map(lambda d: d[0], distances)
                 else:
                     # What is certified stays, or the noise of it would never let the rest settle.
@@ -151,10 +155,12 @@ class Newton:
                     return jnp.where(jnp.isfinite(there), there, after)
 
                 ahead = jax.tree.map(moved, carries, move, after)
-                return Search(state.iterations + 1, certified, carries, ahead)
+                return Search(state.iterations + 1, certified, carries, determined, ahead)
 
             def go_on(state: Search) -> jax.Array:
-                return (state.iterations < self.iterations) & (state.certified < steps)
+                # What rounding decides no iteration can.
+                more = state.certified < state.determined
+                return (state.iterations < self.iterations) & more
 
             def sign(c: jax.Array) -> jax.Array:
                 signs = jax.random.rademacher(jax.random.key(0), c.shape, c.dtype)
@@ -162,11 +168,9 @@ class Newton:
 
             guess = jax.tree.map(lambda c: jnp.broadcast_to(c, (steps, *c.shape)), start)
             rounded = jax.tree.map(sign, guess)
-            # None are certified; on each device as many of its own part of the batch.
-            none = jnp.zeros_like(_largest(start)).sum().astype(times.dtype)
-            count, certified, carries, _ = lax.while_loop(
-                go_on, improve, Search(jnp.zeros_like(none), none, guess, guess)
-            )
+            search = Search(jnp.zeros_like(none), none, guess, all_steps, guess)
+            search = lax.while_loop(go_on, improve, search)
+            certified, carries = search.certified, search.carries
 
             def one_step(t: jax.Array, state: tuple[Carry, Carry]) -> tuple[Carry, Carry]:
                 carry, carries = state
@@ -181,7 +185,7 @@ class Newton:
             if steps:
                 end, carries = lax.fori_loop(certified, steps, one_step, (last, carries))
             kept = keep.of(cell, carries, preactivations(before_each(start, carries)))
-            report = NewtonReport(jnp.full(steps, count), times < certified)
+            report = NewtonReport(jnp.full(steps, search.iterations), times < certified)
             return end, (kept, report)
 
         size = self.block or engine.block(length(xs), shape.bytes)
