@@ -56,7 +56,8 @@ def test_every_linear_cell_has_the_numbers_of_scan_in_every_mode(case, rng):
     assert_close(found, expected, 1e-9)
 
 
-@settings(max_examples=3)
+@pytest.mark.slow
+@settings(max_examples=6)
 @given(
     case=st.sampled_from(LINEAR),
     steps=st.integers(0, 300),

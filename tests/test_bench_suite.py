@@ -45,7 +45,9 @@ def built(name, shape, kind, variant=PLAIN):
 
 
 @pytest.mark.parametrize("name", PARALLEL)
-@pytest.mark.parametrize("cell", LINEAR)
+@pytest.mark.parametrize(
+    "cell", ["min_gru", *(pytest.param(c, marks=pytest.mark.slow) for c in LINEAR[1:])]
+)
 def test_every_parallel_method_computes_what_the_default_does(name, cell):
     shape = Shape(cell, steps=5, batch=2, hidden=4)
     for kind in (FORWARD, TRAINING):

@@ -328,6 +328,7 @@ def test_closed_streams_do_no_harm(closed):
     assert len(done.stdout) == (6 if closed == "2>&-" else 0)
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_not_utf_8_gets_what_it_can_take(place):
     # A prompt is printed as it is given, so that no sample has to be lucky.
     prompt = "The default: caf\u00e9 \u4f60\n"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnn_jax as rnn
-from tests.cases import CASES, assert_close, every, every_case, plain
+from tests.cases import CASES, assert_close, every, plain
 from tests.split import OutputGatedParams
 from tests.unsplit import PeepholeParams, ResetBeforeParams
 
@@ -121,7 +121,7 @@ def by_hand(case, method):
     assert jax.tree.structure(found) == jax.tree.structure(expected)
 
 
-@every_case
+@every("direction")
 def test_unroll_is_exported_for_every_batch_and_every_length(case):
     by_hand(case, rnn.BPTT())
 

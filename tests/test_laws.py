@@ -158,7 +158,7 @@ def test_step_by_step_is_unroll(case):
     assert_close((carry, jnp.stack(ys)), rnn.unroll(case.cell, params, xs, start, **marks), 1e-12)
 
 
-@every_case
+@every("recurrence")
 def test_project_and_readout_of_all_steps_are_those_of_each_step(case):
     cell, params, xs = case.cell, case.params(), case.xs(4, 2)
     if not isinstance(cell, rnn.Cell):
@@ -173,7 +173,7 @@ def test_project_and_readout_of_all_steps_are_those_of_each_step(case):
         assert_close(ys[t], cell.readout(params, at(t, hs), xs[t]), 1e-12)
 
 
-@every_case
+@every("recurrence")
 def test_recur_of_all_steps_is_that_of_each_step(case):
     cell, params = case.cell, case.params()
     if not isinstance(cell, rnn.Cell):

@@ -60,8 +60,9 @@ def test_the_solution_is_that_of_the_loop(rng, length, batch, name):
 
 
 SOME = [which for n in (1, 2, 4) for which in itertools.combinations(range(4), n)]
-SEVERAL = [("sequential", batch, which) for batch in ((2,), (ROWS,)) for which in SOME]
-SEVERAL += [(name, (2,), (0, 1, 2, 3)) for name in ("dense", "chunked")]
+EVERY = (0, 1, 2, 3)
+SEVERAL = [("sequential", (2,), which) for which in SOME]
+SEVERAL += [("sequential", (ROWS,), EVERY), ("dense", (2,), EVERY), ("chunked", (2,), EVERY)]
 
 
 @pytest.mark.parametrize(("name", "batch", "moving"), SEVERAL)

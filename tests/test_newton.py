@@ -77,6 +77,7 @@ def test_values_and_derivatives_of_both_orders_are_those_of_scan(name, method):
     agree_with_scan(case.cell, method, params, xs, case.carry(params, (2,)), marks(12))
 
 
+@pytest.mark.slow
 def test_layers_in_both_directions_are_those_of_scan():
     model = rnn.stack(rnn.bidirectional(rnn.Elman(2, 2), rnn.Elman(2, 1)), rnn.Elman(3, 2))
     params = model.init(jax.random.key(0), jnp.float64)

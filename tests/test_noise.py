@@ -40,7 +40,14 @@ MODELS = [
         None,
     ),
 ]
-every_model = pytest.mark.parametrize("case", MODELS, ids=lambda case: case.name)
+every_model = pytest.mark.parametrize(
+    "case",
+    [
+        # All at once is a large program, and each part of it is another row.
+        pytest.param(case, id=case.name, marks=pytest.mark.slow if case.name == "all" else [])
+        for case in MODELS
+    ],
+)
 KEY = jax.random.key(7)
 RESET = jnp.zeros((5, 2), bool).at[3, 1].set(True)
 

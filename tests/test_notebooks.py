@@ -27,7 +27,17 @@ def execute(notebook, folder, **environment):
     client.execute(env=os.environ | {"PYTHONPATH": str(ROOT)} | environment)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+# The other three train for longer; `make test-all` runs them too.
+QUICK = {"quickstart.ipynb", "chaos.ipynb"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.name, marks=[] if path.name in QUICK else pytest.mark.slow)
+        for path in NOTEBOOKS
+    ],
+)
 def test_notebook_runs(path, tmp_path):
     execute(nbformat.read(path, as_version=4), tmp_path, RNN_JAX_NOTEBOOK_SMALL="1")
     assert not list(tmp_path.iterdir())  # so that it can be run again

@@ -250,6 +250,7 @@ def test_a_vocabulary_edited_to_anything(capsys, place, sound, name, value):
 
 @drawn
 @hypothesis.given(st.integers(0, 7), st.sampled_from(["step", "split", "loss", "epoch"]), anything)
+@pytest.mark.slow
 def test_a_line_of_metrics_edited_to_anything(capsys, place, sound, number, name, value):
     fresh(sound, place)
     path = place / "run/metrics.jsonl"

@@ -164,6 +164,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_line(capsys, monkeypatch
         kept.rename(folder)
 
 
+@pytest.mark.slow
 def test_without_matplotlib_the_rest_is_there_and_of_a_large_carry_a_part(
     capsys, monkeypatch, tmp_path
 ):

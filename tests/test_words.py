@@ -232,6 +232,7 @@ def run(*words):
     return main(list(map(str, words)))
 
 
+@pytest.mark.slow
 def test_a_run_with_everything_on_goes_on_as_if_nothing_had_happened(place, monkeypatch):
     assert run("train", "--data", ".", "--run", "whole", *MODERN) == 0
     read = _Training._read

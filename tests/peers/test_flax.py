@@ -104,7 +104,9 @@ def assert_parity(theirs, ours, weights, states):
         assert_close(parity.outcome(ours, point, lengths), expected)
 
 
-@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize(
+    "reverse", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["forward", "reverse"]
+)
 @pytest.mark.parametrize("name", PEERS)
 def test_sequences_of_any_length_have_the_numbers_of_flax(name, reverse):
     peer = PEERS[name]
