@@ -146,8 +146,12 @@ def test_automatic_takes_what_the_structure_allows():
 
 @pytest.mark.parametrize(
     ("cell", "reason"),
-    [(rnn.GRU(2, 3), "is not linear in"), (rnn.IndRNN(2, 3), "is not linear in")],
-    ids=["gru", "indrnn"],
+    [
+        (rnn.GRU(2, 3), "is not linear in"),
+        (rnn.IndRNN(2, 3), "is not linear in"),
+        (rnn.map_cotangent(rnn.MinGRU(2, 3), lambda ct: ct), "changes the cotangent of"),
+    ],
+    ids=["gru", "indrnn", "map-cotangent"],
 )
 def test_what_cannot_be_joined_is_refused_by_name(cell, reason, key):
     name = type(cell).__name__

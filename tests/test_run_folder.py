@@ -152,7 +152,14 @@ def test_a_damaged_file_that_is_needed_gets_a_sentence(capsys, place, sound, nam
             assert any(part in err for part in (name, "no run in", "the text has changed")), err
 
 
-@pytest.mark.parametrize("name", ["metrics.jsonl", "timings.jsonl", "lock"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "metrics.jsonl",
+        pytest.param("timings.jsonl", marks=pytest.mark.slow),
+        pytest.param("lock", marks=pytest.mark.slow),
+    ],
+)
 def test_a_damaged_file_that_is_not_needed_does_no_harm(capsys, place, sound, name):
     for damage, change in DAMAGES.items():
         unreadable = damage in ("a folder", "a loop")

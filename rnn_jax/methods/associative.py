@@ -10,8 +10,10 @@ from rnn_jax.errors import StructureError
 from rnn_jax.methods.linear.chunked import Chunked
 from rnn_jax.methods.orbit.affine import Affine
 from rnn_jax.methods.tangent import TwoLoops
+from rnn_jax.recurrence.cotangent import NAME
+from rnn_jax.recurrence.dependence import contains
 from rnn_jax.recurrence.recurrence import Carry, Params, Recurrence
-from rnn_jax.recurrence.structure import structure
+from rnn_jax.recurrence.structure import Structure, structure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,12 +51,17 @@ class Associative:
         """Both loops in chunks."""
         shape = structure(cell, params, carry, xs)
         if not shape.joins_steps:
-            what = "is not linear in"
-            if shape.is_affine:
-                what = "emits more than the new" if shape.is_unitwise else "mixes the units of"
             raise StructureError(
-                f"Associative: the step of {cell!r} {what} its carry, so that its steps cannot be "
-                "joined to one; use BPTT(), or a linear cell such as LRU or MinGRU."
+                f"Associative: the step of {cell!r} {_reason(shape)} its carry, so that its steps "
+                "cannot be joined to one; use BPTT(), or a linear cell such as LRU or MinGRU."
             )
         engine = Chunked(self.chunks)
         return TwoLoops(Affine(engine), engine, store=0)(cell, params, xs, carry)
+
+
+def _reason(shape: Structure) -> str:
+    if contains(shape.cell.step, (shape.params, shape.carry, shape.z), NAME):
+        return "changes the cotangent of"
+    if not shape.is_affine:
+        return "is not linear in"
+    return "emits more than the new" if shape.is_unitwise else "mixes the units of"
