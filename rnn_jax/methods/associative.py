@@ -24,8 +24,8 @@ class Associative:
     time are worked on side by side, and only what each hands to the next goes one after the other.
     The numbers are those of `BPTT`, to rounding, in values and derivatives of every order; resets,
     gaps and lengths are an M of 0 or of 1. Work and memory are O(T): each step is worked out twice,
-    with one more product for each array of the carry, in about `2 sqrt(T)` steps one after the
-    other where BPTT has T.
+    with one more product for each array of the carry. Time is taken in blocks of up to 2^14 steps,
+    and a block of n steps has about `3 sqrt(n)` one after the other, where BPTT has n.
 
     When: `LRU`, `S5`, `RGLRU`, `MinGRU`, `MinLSTM` over long sequences with few numbers a step
     (batch times units below some thousand): there a core waits for the loop of `BPTT`, and here it
@@ -38,7 +38,7 @@ class Associative:
     """
 
     chunks: int | None = None
-    """How many; T need not be a multiple. None takes so many that a step works on about 2^14
+    """How many; T need not be a multiple. None takes so many that a step works on about 2^12
     numbers, and sqrt(T) at most."""
 
     def __post_init__(self) -> None:

@@ -34,7 +34,7 @@ class Chunked:
     """
 
     chunks: int | None = None
-    """None takes so many that a step works on about 2^14 numbers, but at most sqrt(T)."""
+    """None takes so many that a step works on about 2^12 numbers, but at most sqrt(T)."""
 
     def block(self, steps: int, size: int) -> int:
         """As many as stay in the cache of a CPU."""
