@@ -210,7 +210,7 @@ def test_a_window_draws_noise_from_the_key_and_its_number(network, key):
     np.testing.assert_allclose(same.loss, ys.sum(-1).mean(), rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["lstm", "peephole"])
+@pytest.mark.parametrize("name", ["lstm", pytest.param("peephole", marks=pytest.mark.slow)])
 def test_carries_that_are_not_kept_are_computed_again(name):
     """Every way to keep fewer, with a rest at every level, under padding: the numbers of Scan."""
     case = next(case for case in CASES if case.name == name)

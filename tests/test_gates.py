@@ -66,7 +66,10 @@ LONG = {
 }
 
 
-@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in {"gru", "lstm"} else pytest.mark.slow) for n in LONG],
+)
 def test_a_long_memory_of_half_precision_is_that_of_the_equations(name):
     """By the gate that is near 1 the states were off by 0.2 to 2, and units never moved."""
     cell, steps, tolerance = LONG[name]

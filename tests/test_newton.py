@@ -61,7 +61,7 @@ def agree_with_scan(cell, method, params, xs, carry, marks):
     ("name", "method"),
     [
         ("elman", rnn.Newton(block=6)),
-        ("lstm", DIAGONAL),
+        pytest.param("lstm", DIAGONAL, marks=pytest.mark.slow),
         pytest.param("elman", DIAGONAL, marks=pytest.mark.slow),
         pytest.param("gru", rnn.Newton(block=5), marks=pytest.mark.slow),
         pytest.param("lstm", FULL, marks=pytest.mark.slow),
