@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax.extend.core import Jaxpr, Literal
 
 from rnn_jax.analysis.arguments import cell_params
-from rnn_jax.analysis.program import called
 from rnn_jax.cell import Cell, Params
+from rnn_jax.recurrence.dependence import called
 
 
 def recurrent_matrices(cell: Cell, params: Params) -> dict[str, jax.Array]:

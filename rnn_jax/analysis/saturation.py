@@ -9,11 +9,11 @@ from jax.extend.core import Jaxpr, Literal
 
 from rnn_jax.analysis.arguments import Marks, sequences
 from rnn_jax.analysis.norms import along
-from rnn_jax.analysis.program import called
 from rnn_jax.analysis.trajectory import Trajectory, trajectory
 from rnn_jax.arguments.settings import fraction
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.errors import StructureError
+from rnn_jax.recurrence.dependence import called
 from rnn_jax.unroll import step
 
 SLOPE = 0.1

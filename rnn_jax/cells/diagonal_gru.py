@@ -29,16 +29,14 @@ class DiagonalGRU(DiagonalCell):
 
     `r = sigmoid(x w_xr + w_hr h + b_r)`, `z = sigmoid(x w_xz + w_hz h + b_z)`,
     `n = tanh(x w_xn + r w_hn h + b_n)`, `h_t = (1 - z) n + z h_{t-1}`, unit by unit in h; h is
-    emitted. `w_h` starts uniform in `[-1/2, 1/2]`, where a step draws neighbouring states together,
-    which a parallel solver asks for.
+    emitted. `w_h` starts uniform in `[-1/2, 1/2]`, a choice of this library.
 
     Shapes: x `(*batch, D)`, h `(*batch, H)`. Parameters: `3 (D H + 2 H)`. Cost of a step: `6 B D H`
-    operations, none of them in the loop, and `25 B H` in it. Source: Danieli et al., ParaRNN:
+    operations, none of them in the loop, and about `25 B H` in it. Source: Danieli et al., ParaRNN:
     Unlocking parallel training of nonlinear RNNs for large language models, 2025,
     arXiv:2510.21450; z keeps the old state, as in `GRU`, and `memory_bias` draws its bias.
 
-    Unlike a linear cell it can track a state, such as a parity, in one layer. Stack it with dense
-    layers between, which mix the units; where H is small, a `GRU` remembers more.
+    Stack it with dense layers between, which mix the units.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.DiagonalGRU(input_size=3, hidden_size=5)

@@ -30,19 +30,16 @@ class DiagonalLSTM(DiagonalCell):
 
     `f, g, o = split(x_t @ w_xh + w_h h_{t-1} + b_h)`, unit by unit in h, with one gate to keep and
     to write: `c_t = sigmoid(f) c_{t-1} + sigmoid(-f) tanh(g)`, `h_t = sigmoid(o) tanh(c_t)`; h is
-    emitted. `w_h` starts uniform in `[-1/2, 1/2]`, where a step draws neighbouring states together,
-    which a parallel solver asks for.
+    emitted. `w_h` starts uniform in `[-1/2, 1/2]`, a choice of this library.
 
     Shapes: x `(*batch, D)`, h and c `(*batch, H)`. Parameters: `3 (D H + 2 H)`. Cost of a step:
-    `6 B D H` operations, none of them in the loop, and `25 B H` in it. Sources: Danieli et al.,
-    ParaRNN: Unlocking parallel training of nonlinear RNNs for large language models, 2025,
+    `6 B D H` operations, none of them in the loop, and about `25 B H` in it. Sources: Danieli et
+    al., ParaRNN: Unlocking parallel training of nonlinear RNNs for large language models, 2025,
     arXiv:2510.21450, whose gates also look at c through peepholes; the coupled gates (CIFG): Greff
     et al., LSTM: A search space odyssey, IEEE Transactions on Neural Networks and Learning Systems
     28, 2017. `memory_bias` draws the bias of f; what it draws for a gate that writes is not used.
 
-    Unlike a linear cell it can track a state, such as a parity, in one layer. Stack it with dense
-    layers between, which mix the units; where H is small, an `LSTM` remembers more. `DiagonalGRU`
-    hands over half as much from step to step.
+    Stack it with dense layers between, which mix the units.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.DiagonalLSTM(input_size=3, hidden_size=5)

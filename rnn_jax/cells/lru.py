@@ -55,9 +55,9 @@ class LRU(LinearCell, SizedCell):
     a step: `8 B H D` operations, none of them in the loop, and `8 B H` in it. Source: Orvieto et
     al., Resurrecting recurrent neural networks for long sequences, ICML 2023, arXiv:2303.06349.
 
-    For long and regular signals: give the layers above the nonlinearity, and an `r_min` of 0.9 or
-    more and a small `max_phase` where lags are long. Where what to remember depends on the input,
-    as in text, a gated cell such as `RGLRU` does better.
+    Give the layers above a nonlinearity; where lags are long, the paper takes an `r_min` near 1 and
+    a small `max_phase`. Its coefficients are the same whatever it reads: where what to remember
+    depends on the input, see `RGLRU` and `SelectiveSSM`.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.LRU(input_size=3, hidden_size=5)

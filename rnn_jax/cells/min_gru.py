@@ -28,12 +28,11 @@ class MinGRU(LinearCell, InputGatedCell):
     `z, n = split(x_t @ w_xh + b_h)`, `h_t = (1 - sigmoid(z)) h_{t-1} + sigmoid(z) n`; h is emitted.
 
     Shapes: x `(*batch, D)`, h `(*batch, H)`. Parameters: `2 (D H + H)`. Cost of a step: `4 B D H`
-    operations, none of them in the loop, and `10 B H` in it, with two exponentials a unit. Source:
-    Feng et al., Were RNNs all we needed?, 2024, arXiv:2410.01201, section 3.1. `memory_bias` draws
-    what z starts with, with the sign turned, for z lets go of the old state.
+    operations, none of them in the loop, and about `10 B H` in it, with two exponentials a unit.
+    Source: Feng et al., Were RNNs all we needed?, 2024, arXiv:2410.01201, section 3.1.
+    `memory_bias` draws what z starts with, with the sign turned, for z lets go of the old state.
 
-    The cheapest cell that selects what it remembers by its input; in place of a GRU where sequences
-    are long. As no gate sees the state, it takes two layers or more to select by what came before.
+    As no gate sees the state, it takes two layers or more to select by what came before.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.MinGRU(input_size=3, hidden_size=5)

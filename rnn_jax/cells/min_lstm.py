@@ -29,12 +29,12 @@ class MinLSTM(LinearCell, InputGatedCell):
     `h_t = f / (f + i) h_{t-1} + i / (f + i) n`; h is emitted.
 
     Shapes: x `(*batch, D)`, h `(*batch, H)`. Parameters: `3 (D H + H)`. Cost of a step: `6 B D H`
-    operations, none of them in the loop, and `20 B H` in it, with six exponentials and logarithms
-    a unit. Source: Feng et al., Were RNNs all we needed?, 2024, arXiv:2410.01201, section 3.2.
-    `memory_bias` draws the biases of f, which remembers, and of i, which writes.
+    operations, none of them in the loop, and about `20 B H` in it, with six exponentials and
+    logarithms a unit. Source: Feng et al., Were RNNs all we needed?, 2024, arXiv:2410.01201,
+    section 3.2. `memory_bias` draws the biases of f, which remembers, and of i, which writes.
 
     As `MinGRU`, with one more gate: the two say apart how much to keep and how much to write, and
-    only their ratio counts. Take `MinGRU` first.
+    only their ratio counts.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.MinLSTM(input_size=3, hidden_size=5)

@@ -45,9 +45,9 @@ class RGLRU(LinearCell):
     `heads / features`, biases 0.
 
     Shapes: x and h `(*batch, H)` of H features. Parameters: `2 features^2 / heads + 3 features`.
-    Cost of a step: `4 B H^2 / heads` operations, none of them in the loop, and `15 B H` in it,
-    with three exponentials a unit. Source: De et al., Griffin: Mixing gated linear recurrences with
-    local attention for efficient language models, 2024, arXiv:2402.19427.
+    Cost of a step: `4 B H^2 / heads` operations, none of them in the loop, and about `15 B H` in
+    it, with three exponentials a unit. Source: De et al., Griffin: Mixing gated linear recurrences
+    with local attention for efficient language models, 2024, arXiv:2402.19427.
 
     For text, in a stack with projections before and behind and with a short convolution or a local
     attention beside it, for it mixes no features: h of a unit follows from its own x and the gates.

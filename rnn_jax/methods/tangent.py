@@ -12,7 +12,6 @@ linear recurrence to whichever engine solves it.
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -24,8 +23,7 @@ from rnn_jax.methods.blocks import after_last, before_each, length, scan_blocks
 from rnn_jax.methods.linear.operator import Operator
 from rnn_jax.methods.linear.system import Linear, solve
 from rnn_jax.methods.moving import jvp, moving
-from rnn_jax.recurrence.dependence import contains
-from rnn_jax.recurrence.recurrence import Carry, Params, Recurrence
+from rnn_jax.recurrence.recurrence import Carry, Params, Recurrence, linearized
 from rnn_jax.recurrence.structure import Structure, structure
 
 
@@ -130,7 +128,7 @@ def _tangent(
         )
         a = a if kept is None else kept
         update = cell.linearize(before, a, after)
-        emit = None if beside is None else _linearized(cell.emit, after, a)
+        emit = None if beside is None else linearized(cell.emit, after, a)
 
         def move(params: Params, step: tuple[Any, ...], x: tuple[Carry, Any]) -> tuple[Carry, Any]:
             update, emit, carry, z = step
@@ -168,11 +166,6 @@ def _tangent(
 _run.defjvp(_tangent, symbolic_zeros=True)
 
 
-def _linearized(f: Callable[..., Any], *stacked: Any) -> Callable[..., Any]:
-    """The tangents of `f` at many points at once, as one function with a leading axis of them."""
-    return jax.vmap(lambda *point: jax.linearize(f, *point)[1])(*stacked)
-
-
 def _fits(size: int, store: int) -> bool:
     return not is_symbolic_dim(size) and size <= store
 
@@ -187,11 +180,10 @@ def _check_floating(cell: Recurrence, carry: Carry) -> None:
 
 
 def _check_differentiable(shape: Structure) -> None:
-    cell = shape.cell
-    if contains(cell.step, (shape.params, shape.carry, shape.z), "custom_vjp"):
+    if shape.has_custom_vjp:
         raise StructureError(
-            f"BPTT: the step of {cell!r} has a jax.custom_vjp inside, which has no tangent, and "
-            "the gradient through time is made of tangents. Define its derivative by "
+            f"BPTT: the step of {shape.cell!r} has a jax.custom_vjp inside, which has no tangent, "
+            "and the gradient through time is made of tangents. Define its derivative by "
             "jax.custom_jvp, or by rnn_jax.surrogate; change the cotangent of the carry by "
             "rnn_jax.map_cotangent; or use method=Scan()."
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-from jax.extend.core import Literal, jaxprs_in_params
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, jaxprs_in_params
 
 # Where the operand stands that the operation bends. Sums, products with what is given and the
 # like are missing: a mean over equal parts may go through them.
@@ -78,23 +78,29 @@ def _follow(jaxpr: Any, marked: Sequence[bool]) -> tuple[str | None, list[bool]]
         if not any(inputs):
             continue
         name = equation.primitive.name
-        bent, called = _BENT.get(name), _called(equation)
+        bent, program = _BENT.get(name), called(equation)
         if bent is not None and inputs[bent] and equation.invars[bent].aval.shape == ():
             found = found or name
-        if called is not None:
-            inside, outputs = _follow(called, inputs)
+        if program is not None:
+            inside, outputs = _follow(program.jaxpr, inputs)
             found = found or inside
         depending.update(v for v, is_so in zip(equation.outvars, outputs, strict=True) if is_so)
     return found, list(map(depends, jaxpr.outvars))
 
 
-def _called(equation: Any) -> Any:
-    """The program of a function that is called once with the operands; None where there is none."""
-    called = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
-    called = getattr(called, "jaxpr", called)
-    if equation.primitive.name == "scan" or not hasattr(called, "eqns"):
+def called(equation: Any) -> ClosedJaxpr | None:
+    """The program of a function that is called once with the operands; None where there is none.
+
+    A loop or a branch is one operation.
+    """
+    if equation.primitive.name in ("scan", "while", "cond"):
         return None
-    return called if len(called.invars) == len(equation.invars) else None
+    programs = [p for p in equation.params.values() if isinstance(p, ClosedJaxpr | Jaxpr)]
+    if len(programs) != 1:
+        return None
+    (program,) = programs
+    closed = program if isinstance(program, ClosedJaxpr) else ClosedJaxpr(program, ())
+    return closed if len(closed.jaxpr.invars) == len(equation.invars) else None
 
 
 def _is_unitwise(jaxpr: Any, marked: Sequence[bool]) -> bool:
@@ -103,10 +109,10 @@ def _is_unitwise(jaxpr: Any, marked: Sequence[bool]) -> bool:
         inputs = [x for x in equation.invars if not isinstance(x, Literal) and x in depending]
         if not inputs:
             continue
-        called = _called(equation)
-        if called is not None:
+        program = called(equation)
+        if program is not None:
             flags = [not isinstance(x, Literal) and x in depending for x in equation.invars]
-            if not _is_unitwise(called, flags):
+            if not _is_unitwise(program.jaxpr, flags):
                 return False
         elif equation.primitive.name not in _ELEMENTWISE:
             return False

@@ -12,6 +12,11 @@ Carry = Any
 """A pytree of arrays of shape `(*batch, ...)`: what one step hands to the next."""
 
 
+def linearized(f: Callable[..., Any], *points: Any) -> Callable[..., Any]:
+    """The tangents of `f` at many points, `(T, ...)` each, as one function with that axis."""
+    return jax.vmap(lambda *point: jax.linearize(f, *point)[1])(*points)
+
+
 class Recurrence(abc.ABC):
     """What a method runs: a step in two parts, and the functions before and behind it.
 
@@ -57,7 +62,7 @@ class Recurrence(abc.ABC):
         where the derivatives follow from `after` alone: then `a` is never computed again.
         """
         del after
-        return jax.vmap(lambda c, a: jax.linearize(self.update, c, a)[1])(carries, a)
+        return linearized(self.update, carries, a)
 
     def step(self, params: Params, carry: Carry, z: Any) -> tuple[Carry, jax.Array]:
         """One step: `recur`, `update`, `emit`."""

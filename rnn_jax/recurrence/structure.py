@@ -12,7 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.recurrence.dependence import depends, is_unitwise
+from rnn_jax.recurrence.cotangent import NAME
+from rnn_jax.recurrence.dependence import contains, depends, is_unitwise
 from rnn_jax.recurrence.recurrence import Carry, Params, Recurrence
 
 
@@ -86,6 +87,19 @@ class Structure:
     def is_unitwise(self) -> bool:
         """Whether each unit of the next carry is made of the same unit of the last one."""
         return is_unitwise(self._next, (self.carry, self.params, self.z), of=1)
+
+    @cached_property
+    def has_custom_vjp(self) -> bool:
+        """Whether something in the step has no tangent."""
+        return self._runs("custom_vjp")
+
+    @cached_property
+    def maps_cotangent(self) -> bool:
+        """Whether the step changes what flows back through it, as by `map_cotangent`."""
+        return self._runs(NAME)
+
+    def _runs(self, primitive: str) -> bool:
+        return contains(self.cell.step, (self.params, self.carry, self.z), primitive)
 
     @cached_property
     def joins_steps(self) -> bool:
