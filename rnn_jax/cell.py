@@ -13,11 +13,11 @@ from jax.typing import DTypeLike
 from rnn_jax.arguments.arrays import one_key
 from rnn_jax.arguments.settings import axes, floating, positive, settle
 from rnn_jax.arguments.trees import difference, form
-from rnn_jax.devices.sharding import on_each_part
-from rnn_jax.errors import StructureError
+from rnn_jax.devices.sharding import on_each_part, parts_of_time
+from rnn_jax.errors import ArgumentError, StructureError
 from rnn_jax.process.pickling import reduced
 from rnn_jax.recurrence.padding import padded
-from rnn_jax.recurrence.recurrence import Carry, Method, Params, Recurrence
+from rnn_jax.recurrence.recurrence import Carry, Method, Params, Recurrence, TimeSplit
 from rnn_jax.recurrence.steps import Steps
 
 
@@ -173,10 +173,23 @@ class Cell(Layer, Recurrence):
     ) -> tuple[Carry, jax.Array]:
         """Hand the loop to `method`, then read out all steps at once."""
         axes = xs.ndim - len(self.input.shape)
+        method = _over_devices(self, method, parts_of_time(xs))
         params, xs = self.draw(params, xs, steps)
         cell, inside, marked = padded(self, params, xs, steps)
         carry, hs = on_each_part(functools.partial(method, cell), axes, inside, marked, carry)
         return carry, steps.blank(self.readout(params, hs, xs))
+
+
+def _over_devices(cell: Cell, method: Method, devices: int) -> Method:
+    if devices == 1:
+        return method
+    if not isinstance(method, TimeSplit):
+        raise ArgumentError(
+            f"{cell!r}: xs is split over {devices} devices along time, and {method!r} takes one "
+            "step after the other; Associative() takes cells that are linear in their carry so, "
+            "and jax.reshard splits xs anew."
+        )
+    return method.over_devices(devices)
 
 
 class Stepped(NamedTuple):

@@ -74,8 +74,13 @@ def check_params(layer: Layer, params: Params, xs: Any) -> jnp.dtype:
     return dtype
 
 
-def check_input(layer: Layer, name: str, xs: Any, dtype: jnp.dtype, axes: int) -> tuple[int, ...]:
-    """The batch axes of an input whose first `axes` axes are time."""
+def check_input(
+    layer: Layer, name: str, xs: Any, dtype: jnp.dtype, axes: int, in_one_piece: int | None = None
+) -> tuple[int, ...]:
+    """The batch axes of an input whose first `axes` axes are time.
+
+    On a mesh the first `in_one_piece` axes may not be split over devices: time, unless said.
+    """
     wanted = layer.input
     if not is_array(xs):
         is_carry = xs is None or difference(_carry(layer, (), dtype), xs) is None
@@ -104,12 +109,13 @@ def check_input(layer: Layer, name: str, xs: Any, dtype: jnp.dtype, axes: int) -
             f"silently. Cast one: {name}.astype({str(dtype)!r}), or optax.tree.cast(params, "
             f"{str(xs.dtype)!r}) inside the loss, which keeps the gradient in {dtype}."
         )
-    batch = range(axes, last)
-    apart = [i for i, axis in enumerate(split(xs)) if axis is not None and i not in batch]
+    free = range(axes if in_one_piece is None else in_one_piece, last)
+    apart = [i for i, axis in enumerate(split(xs)) if axis is not None and i not in free]
     if apart:
+        allowed = "only batch axes" if free.start == axes else "only time and batch axes"
         raise ShapeError(
-            f"{layer!r}: axis {apart[0]} of {name} is split over devices, {split(xs)}, but only "
-            "batch axes may be; jax.reshard splits it anew."
+            f"{layer!r}: axis {apart[0]} of {name} is split over devices, {split(xs)}, but "
+            f"{allowed} may be; jax.reshard splits it anew."
         )
     return tuple(xs.shape[axes:last])
 

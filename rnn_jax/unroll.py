@@ -51,7 +51,8 @@ def unroll(
       cell: A cell or any other layer.
       params: Its params, all of one floating dtype.
       xs: `(T, *batch, D)` of the params' dtype, or `(T, *batch)` of integers for an `Embedding`.
-        T may be 0 and there may be any number of batch axes, which may be split over devices.
+        T may be 0 and there may be any number of batch axes, which may be split over devices;
+        so may time, for a method that does not take one step after the other.
       carry: Where to start, with the batch axes of `xs`; `cell.initial_carry` if None.
       lengths: `(*batch)` of integers from 0 to T, how many steps each sequence has; all T if
         None. Where one is out of range under jit, where nothing can be raised, its carry is NaN.
@@ -108,14 +109,16 @@ def _run(
 ) -> tuple[Carry, jax.Array]:
     batch_shape = xs.shape[1 : xs.ndim - len(cell.input.shape)]
     last = 1 + len(batch_shape)
-    params = whole_beside(params, xs, 1, last)
+    params = whole_beside(params, xs, 0, last)
     initial = None if reset is None else cell.initial_carry(params, batch_shape)
     if carry is None:
         carry = cell.initial_carry(params, batch_shape)
     mask, reset = split_like((mask, reset), xs, 0, last)
+    # Run backward, marks of reset move by a step, from device to device where time is split.
+    reset = whole_beside(reset, xs, 0, 1)
     lengths, initial, carry = split_like((lengths, initial, carry), xs, 1, last)
     valid, carry = _valid(xs.shape[0], carry, lengths, mask)
-    steps = Steps(valid, reset, initial, key, first=t)
+    steps = Steps(split_like(valid, xs, 0, last), reset, initial, key, first=t)
     # Once, for all layers: what they emit where no step happens is zero.
     xs = steps.blank(xs)
     if not reverse:
@@ -209,7 +212,7 @@ def _checked(
     given = {"params": params, name: xs, "carry": carry}
     params, xs, carry = (taken_tree(cell, what, tree) for what, tree in given.items())
     dtype = check_params(cell, params, xs)
-    batch_shape = check_input(cell, name, xs, dtype, axes)
+    batch_shape = check_input(cell, name, xs, dtype, axes, in_one_piece=0)
     params, xs = jax.tree.map(jnp.asarray, params), integers.as_jax(xs)
     if carry is None:
         return params, xs, None, batch_shape

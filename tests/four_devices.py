@@ -187,8 +187,8 @@ def transformed(way):
     close(grads, gradient(cell)(params, xs, {}))
     taken = jax.jit(lambda p, x: rnn.step(cell, p, x))(split_params, split_xs[0])
     close(taken, rnn.step(cell, params, xs[0]))
-    with pytest.raises(rnn.ShapeError, match="axis 0 of xs is split over devices"):
-        rnn.unroll(cell, params, put(xs, P("data")))
+    with pytest.raises(rnn.ShapeError, match="axis 2 of xs is split over devices"):
+        rnn.unroll(cell, params, put(jnp.ones((4, 8, 4)), P(None, None, "data")))
 
 
 def close(found, wanted, message=""):

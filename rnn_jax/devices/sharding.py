@@ -5,6 +5,7 @@ array says how it is split; within `jax.shard_map` the type says over which axes
 device sees its own part. Where there is no mesh, nothing here does anything.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,6 +17,12 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 def split(x: Any) -> tuple[Any, ...]:
     """For each axis of `x` the Explicit axes of a mesh that it is split over, or None."""
     return tuple(jax.typeof(x).sharding.spec)
+
+
+def parts_of_time(xs: jax.Array) -> int:
+    """Over how many devices the first axis of `xs` is split."""
+    sizes = jax.typeof(xs).sharding.mesh.shape
+    return math.prod(sizes[name] for name in _names(split(xs)[:1]))
 
 
 def rows_apart(x: jax.Array) -> bool:
@@ -73,6 +80,9 @@ def on_each_part(
     Args:
       run: `-> (carry, hs)`, with the leading axes of `carry` and `xs`.
       axes: How many leading axes `xs` has: time and batch.
+
+    Where time is split, no device can run the loop of its part alone: the program stays one of
+    all of time, and XLA splits it. What it must move is decided by how the loops are written.
     """
 
     def part(*arguments: Any) -> tuple[Any, jax.Array]:
@@ -85,6 +95,13 @@ def on_each_part(
         return part(params, xs, carry)
     arguments = (params, xs, carry)
     in_specs = jax.tree.map(lambda x: PartitionSpec(*split(x)), arguments)
+    if batch[0] is not None:
+        by_compiler = jax.sharding.auto_axes(
+            run, axes=tuple(_names(batch)), out_sharding=(in_specs[2], PartitionSpec(*batch))
+        )
+        # Without a mesh around it, it would leave all axes as they are.
+        with jax.sharding.use_abstract_mesh(jax.typeof(example).sharding.mesh):
+            return by_compiler(*arguments)
     on_parts = jax.shard_map(
         part,
         mesh=jax.typeof(example).sharding.mesh,

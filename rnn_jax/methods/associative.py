@@ -40,9 +40,20 @@ class Associative:
     """How many; T need not be a multiple. None takes so many that a step works on about 2^12
     numbers, and sqrt(T) at most."""
 
+    devices: int = 1
+    """Over how many devices time is split; T must be a multiple to stay so.
+
+    An Explicit mesh says so itself, in the type of `xs`; it must be said where time is split by an
+    Auto mesh, or by `jax.jit(in_shardings=)`.
+    """
+
     def __post_init__(self) -> None:
         """Refuse a number of chunks that is none."""
-        settle(self, chunks=optional(positive))
+        settle(self, chunks=optional(positive), devices=positive)
+
+    def over_devices(self, devices: int) -> "Associative":
+        """Each runs its own chunks; what passes between them is what each chunk makes of a carry."""
+        return dataclasses.replace(self, devices=devices)
 
     def __call__(
         self, cell: Recurrence, params: Params, xs: Any, carry: Carry
@@ -54,7 +65,7 @@ class Associative:
                 f"Associative: the step of {cell!r} {_reason(shape)} its carry, so that its steps "
                 "cannot be joined to one; use BPTT(), or a linear cell such as LRU or MinGRU."
             )
-        engine = Chunked(self.chunks)
+        engine = Chunked(self.chunks, self.devices)
         return TwoLoops(Affine(engine), engine, store=0)(cell, params, xs, carry)
 
 

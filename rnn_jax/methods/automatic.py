@@ -26,6 +26,10 @@ class Automatic:
     (7, 4)
     """
 
+    def over_devices(self, devices: int) -> Associative:
+        """No other takes a part of time on each device."""
+        return Associative(devices=devices)
+
     def __call__(
         self, cell: Recurrence, params: Params, xs: Any, carry: Carry
     ) -> tuple[Carry, jax.Array]:

@@ -52,7 +52,15 @@ def length(xs: Any) -> int:
 
 def before_each(start: Any, xs: Any) -> Any:
     """The x before each step."""
-    return jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs])[:-1], start, xs)
+
+    # A shift by padding: where time is split over devices, each hands one step to the next. What
+    # joins arrays along time would have to be gathered.
+    def shifted(x: jax.Array, xs: jax.Array) -> jax.Array:
+        none, others = jnp.zeros((), xs.dtype), [(0, 0, 0)] * (xs.ndim - 1)
+        later = lax.pad(xs, none, [(1, -1, 0), *others])
+        return later + lax.pad(x[None], none, [(0, xs.shape[0] - 1, 0), *others])
+
+    return jax.tree.map(shifted, start, xs)
 
 
 def after_last(start: Any, xs: Any) -> Any:

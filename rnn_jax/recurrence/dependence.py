@@ -20,13 +20,14 @@ _BENT = {
 }
 
 
-# What is worked out number by number, of operands of one shape.
+# What is worked out number by number, of operands of one shape, or only says where numbers lie.
 _ELEMENTWISE = frozenset(
     """
     abs add add_any and atan2 cbrt ceil clamp convert_element_type copy cos cosh div eq erf
     erf_inv erfc exp exp2 expm1 floor ge gt integer_pow is_finite le lgamma log log1p logistic
-    lt max min mul ne neg nextafter not optimization_barrier or pow rem round rsqrt select_n
-    sign sin sinh sqrt square stop_gradient sub tan tanh xor
+    lt max mesh_cast min mul ne neg nextafter not optimization_barrier or pow pvary rem reshard
+    round rsqrt select_n sharding_constraint sign sin sinh sqrt square stop_gradient sub tan tanh
+    xor
     """.split()
 )
 

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 
@@ -82,3 +82,11 @@ class Method(Protocol):
         self, cell: Recurrence, params: Params, xs: Any, carry: Carry
     ) -> tuple[Carry, jax.Array]:
         """Run `cell` over `xs`, a pytree of `(T, *batch, ...)`: the last carry and every h."""
+
+
+@runtime_checkable
+class TimeSplit(Protocol):
+    """What a method has that can do with a part of time on each device."""
+
+    def over_devices(self, devices: int) -> Method:
+        """The method where time is split evenly over so many devices."""

@@ -1,6 +1,7 @@
 """The linear recurrence with all chunks of time at once, where it keeps units apart."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -35,10 +36,12 @@ class Chunked:
 
     chunks: int | None = None
     """None takes so many that a step works on about 2^12 numbers, but at most sqrt(T)."""
+    devices: int = 1
+    """Over how many time is split: each has as many whole chunks, and hands on what they make."""
 
     def block(self, steps: int, size: int) -> int:
-        """As many as stay in the cache of a CPU."""
-        return equal_parts(steps, size, MOST)
+        """As many as stay in the cache of a CPU; all, where each device has its own."""
+        return equal_parts(steps, size, MOST) if self.devices == 1 else max(1, steps)
 
     def forward(self, operator: Operator, start: Carry, b: Carry) -> tuple[Carry, Carry]:
         """`x_t = M_t x_{t-1} + b_t`."""
@@ -67,8 +70,8 @@ class Chunked:
         self, advance: Advance, steps: Any, start: Carry, b: Carry, reverse: bool
     ) -> tuple[Carry, Carry] | None:
         """The last v and what every step emitted; None where chunks would not pay."""
-        chunks = self.chunks or _chunks(length(b), start)
-        if chunks is None or chunks < 2:
+        chunks = self._chunks(length(b), start)
+        if chunks < 2:
             return None
         size, rest = divmod(length(b), chunks)
         whole = size * chunks
@@ -94,6 +97,20 @@ class Chunked:
             v, first = all_but_rest(start, *head)
             v, last = rest_alone(v, *tail)
         return v, jax.tree.map(lambda *parts: jnp.concatenate(parts), first, last)
+
+    def _chunks(self, steps: int, start: Carry) -> int:
+        """Fewer than 2 where they would not pay, or a size is left open."""
+        numbers = sum(leaf.size for leaf in jax.tree.leaves(start))
+        if is_symbolic_dim(steps) or is_symbolic_dim(numbers):
+            return 1
+        own, rest = divmod(steps, self.devices)
+        if rest or self.devices == 1:
+            return self.chunks or min(NUMBERS // max(1, numbers), math.isqrt(steps))
+        wanted = min(NUMBERS // max(1, numbers), math.isqrt(own))
+        if self.chunks:
+            wanted = self.chunks // self.devices
+        # A chunk that two devices have a part of would have to be gathered.
+        return self.devices * max(n for n in range(1, max(1, wanted) + 1) if own % n == 0)
 
 
 def _in_chunks(
@@ -132,13 +149,6 @@ def _in_chunks(
 
     _, found = lax.scan(run, starts, (steps, b), reverse=reverse)
     return end, found
-
-
-def _chunks(steps: int, start: Carry) -> int | None:
-    numbers = sum(leaf.size for leaf in jax.tree.leaves(start))
-    if is_symbolic_dim(steps) or is_symbolic_dim(numbers):
-        return None
-    return min(NUMBERS // max(1, numbers), int(steps**0.5))
 
 
 def _apart(tree: Any, chunks: int) -> Any:
