@@ -2,12 +2,21 @@
 
 import dataclasses
 
-from benchmarks.competitors import FLOOR, IN_PARALLEL, METHODS, OURS, SIDE_BY_SIDE
+from benchmarks.competitors import (
+    FLOOR,
+    IN_PARALLEL,
+    ITERATING,
+    METHODS,
+    OURS,
+    SIDE_BY_SIDE,
+)
 from benchmarks.shapes import (
+    ITERATED,
     KINDS,
     NAMED,
     PARALLEL,
     PEERS,
+    QUICK_ITERATED,
     QUICK_NAMED,
     QUICK_PARALLEL,
     QUICK_PEERS,
@@ -50,6 +59,12 @@ GRIDS: dict[str, Grid] = {
         PARALLEL,
         QUICK_PARALLEL,
         IN_PARALLEL,
+    ),
+    "newton": Grid(
+        "any cell against T, step by step and by Newton's iterations",
+        ITERATED,
+        QUICK_ITERATED,
+        [OURS, *ITERATING],
     ),
     "sizes": Grid(
         "hidden 32 to 1024 by batch 1 to 128",

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.competitors import FLOOR, METHODS, OURS, PARALLEL
+from benchmarks import competitors
+from benchmarks.competitors import FLOOR, ITERATING, OURS, PARALLEL
 from benchmarks.headline import headlines
 from benchmarks.scaling import GRIDS, SERIES, fit, series
 from benchmarks.shapes import GATES, KINDS
@@ -22,8 +23,9 @@ NAMES = {
     "lru": "LRU",
     "rglru": "RG-LRU",
 }
-MARKS = ["#0072b2 o", "#56b4e9 s", "#009e73 ^", "#d55e00 D", "#cc79a7 v", "#000000 x"]
-STYLES = {name: tuple(mark.split()) for name, mark in zip(METHODS | PARALLEL, MARKS, strict=True)}
+METHODS = competitors.METHODS | PARALLEL | ITERATING
+MARKS = "#0072b2 o", "#56b4e9 s", "#009e73 ^", "#d55e00 D", "#cc79a7 v", "#000000 x", "#e69f00 P"
+STYLES = {name: tuple(mark.split()) for name, mark in zip(METHODS, MARKS, strict=True)}
 LABELS = {
     "rnn_jax": "BPTT, the default: keeps every carry",
     "rnn_jax sqrt": "BPTT, keeps about √T carries",
@@ -31,6 +33,7 @@ LABELS = {
     "rnn_jax Scan": "lax.scan, differentiated by JAX",
     "rnn_jax Associative": "Associative: in chunks of time",
     "associative_scan": "lax.associative_scan, differentiated by JAX",
+    "rnn_jax Newton": "Newton: iterations over all steps at once",
 }
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-GRIDS = ("scaling", "parallel")
+GRIDS = ("scaling", "parallel", "newton")
 """Those whose rows are read against T."""
 
 

@@ -71,5 +71,11 @@ NAMED = [*FLASH_RNN, *DEEP_BENCH]
 QUICK_PEERS = product(GATES, [64], [(1, 32), (16, 64)])
 QUICK_SIZES = product(GATES, [16], [(1, 32), (8, 64), (1, 64), (8, 32)])
 QUICK_SCALING = product(GATES, [64, 256, 1024], [SMALL])
+# Newton's iterations multiply matrices of as many rows as the carry has numbers.
+ITERATED = product(
+    ["elman", "gru"], [64, 256, 1024, 4096, 16384, 65536], [(1, 1), (1, 4), (1, 16), (16, 1)]
+)
+QUICK_ITERATED = product(["elman", "gru"], [64, 1024], [(1, 4)])
+
 QUICK_PARALLEL = product(LINEAR, [64, 1024, 16384], [(1, 16)])
 QUICK_NAMED = [Shape("lstm", 64, 16, 64, 12), Shape("lstm", 25, 16, 512)]

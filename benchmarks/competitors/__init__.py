@@ -37,6 +37,9 @@ PARALLEL: dict[str, rnn.Method] = {
 }
 """For cells that are linear in their carry."""
 
+ITERATING: dict[str, rnn.Method] = {"rnn_jax Newton": rnn.Newton()}
+"""For any cell with a small carry."""
+
 PEERS: dict[str, Callable[[Shape, str, Variant], Step]] = {
     "flax.nnx": flax_nnx.build,
     "flax.linen": flax_linen.build,
@@ -47,7 +50,8 @@ PEERS: dict[str, Callable[[Shape, str, Variant], Step]] = {
 }
 COMPETITORS: dict[str, Callable[[Shape, str, Variant], Step]] = {
     **{
-        name: functools.partial(ours.build, method) for name, method in (METHODS | PARALLEL).items()
+        name: functools.partial(ours.build, method)
+        for name, method in (METHODS | PARALLEL | ITERATING).items()
     },
     "scan by hand": by_hand.build,
     **PEERS,
