@@ -195,14 +195,14 @@ CASES = [
         lambda: rnn.stack(
             rnn.bidirectional(rnn.Elman(2, 2), rnn.learned_carry(PeepholeLSTM(2, 2)), jnp.add),
             rnn.residual(rnn.bidirectional(rnn.Elman(2, 1), rnn.Elman(2, 1))),
-            rnn.Dense(2, 2),
+            rnn.Dense(2, 2, jnp.tanh),
         ),
         reference.stack(
             reference.bidirectional(elman, reference.learned_carry(peephole), np.add),
             reference.residual(
                 reference.bidirectional(elman, elman, lambda f, b: np.concatenate([f, b], -1))
             ),
-            dense,
+            reference.loop(lambda p, c, x: (c, np.tanh(reference.dense(p, c, x)[1]))),
         ),
         DIRECTION,
     ),

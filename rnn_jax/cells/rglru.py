@@ -42,7 +42,8 @@ class RGLRU(LinearCell):
     in. `a` is below 1 for any params.
 
     Starts with `exp(-8 softplus(p))` uniform in `[0.9, 0.999]`, weights normal of variance
-    `heads / features`, biases 0.
+    `heads / features`, biases 0. (The code of RecurrentGemma draws `exp(-softplus(p))` from that
+    range instead, with a density that grows in proportion, and so forgets eight times as fast.)
 
     Shapes: x and h `(*batch, H)` of H features. Parameters: `2 features^2 / heads + 3 features`.
     Cost of a step: `4 B H^2 / heads` operations, none of them in the loop, and about `15 B H` in

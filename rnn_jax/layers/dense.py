@@ -1,13 +1,14 @@
 """An affine map of each step."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from rnn_jax.arguments.settings import function, positive, settle
+from rnn_jax.arguments.settings import function, optional, pointwise, positive, settle
 from rnn_jax.arithmetic import affine
 from rnn_jax.cell import Input
 from rnn_jax.initializers import Initializer, drawn, glorot, zeros
@@ -25,7 +26,7 @@ class DenseParams(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Dense(Memoryless):
-    """An affine map of each step: `y_t = x_t @ w + b`, all steps in one matmul.
+    """An affine map of each step: `y_t = activation(x_t @ w + b)`, all steps in one matmul.
 
     Shapes: x `(*batch, D)`, y `(*batch, features)`. Parameters: `D * features + features`.
 
@@ -34,13 +35,17 @@ class Dense(Memoryless):
     >>> rnn.unroll(layer, layer.init(jax.random.key(0)), jnp.ones((7, 3)))[1].shape
     (7, 2)
 
-    Raises `ArgumentError` for a size that is not a positive integer.
+    Raises `ArgumentError` for a size that is not a positive integer, and an activation that is not
+    a function of `features` numbers to as many.
     """
 
     input_size: int
     """D."""
     features: int
     """How many numbers it emits at a step."""
+    activation: Callable[[jax.Array], jax.Array] | None = None
+    """Applied to the rows: `jax.nn.gelu` between linear layers, which are one linear layer without;
+    None for none."""
     weight_init: Initializer = dataclasses.field(default=glorot, repr=False)
     """Draws `w`."""
     bias_init: Initializer = dataclasses.field(default=zeros, repr=False)
@@ -49,6 +54,7 @@ class Dense(Memoryless):
     def __post_init__(self) -> None:
         """Refuse sizes that make no map."""
         settle(self, input_size=positive, features=positive)
+        settle(self, activation=optional(pointwise(self.features)))
         settle(self, weight_init=function, bias_init=function)
 
     @property
@@ -65,5 +71,6 @@ class Dense(Memoryless):
         )
 
     def project(self, params: DenseParams, xs: jax.Array) -> jax.Array:
-        """`x @ w + b`."""
-        return affine(xs, params.w, params.b)
+        """`activation(x @ w + b)`."""
+        ys = affine(xs, params.w, params.b)
+        return ys if self.activation is None else self.activation(ys)

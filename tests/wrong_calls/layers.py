@@ -222,6 +222,11 @@ ROWS = {
         rnn.ArgumentError,
         r"Dense\(.*bias_init\(.*float32 of shape \(5,\), got float32 of shape \(1,\)",
     ),
+    "Dense: an activation of one number": (
+        lambda: rnn.Dense(3, 5, activation=jnp.sum),
+        rnn.ArgumentError,
+        "Dense: activation",
+    ),
     "Dense: no features": (
         lambda: rnn.Dense(3, 0),
         rnn.ArgumentError,
