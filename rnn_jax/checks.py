@@ -9,10 +9,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from rnn_jax.arguments import integers
-from rnn_jax.arguments.arrays import array, is_array, one_key
+from rnn_jax.arguments.arrays import array, count_of_steps, is_array, one_key
 from rnn_jax.arguments.settings import Of, flag, integer, one_method, short
 from rnn_jax.arguments.trees import difference, form
 from rnn_jax.cell import Carry, Layer, Method, Params
@@ -138,24 +136,12 @@ def check_carry(
 def check_steps(
     layer: Layer, length: int, batch_shape: tuple[int, ...], lengths: Any, mask: Any, reset: Any
 ) -> tuple[jax.Array | None, jax.Array | None, jax.Array | None]:
-    """Lengths, mask and reset as arrays; raises where they are not for this batch of sequences.
-
-    A length is an int32, and -1 where it is not from 0 to T, which under jit cannot be raised.
-    """
+    """Lengths, mask and reset as arrays; raises where they are not for this batch of sequences."""
     every = (length, *batch_shape)
     mask = check_mark(layer, "mask", mask, every, "(T, *batch)")
     reset = check_mark(layer, "reset", reset, every, "(T, *batch)")
-    lengths = check_mark(layer, "lengths", lengths, batch_shape, "(*batch)", jnp.integer)
-    if lengths is not None and not isinstance(lengths, jax.core.Tracer):
-        wrong = np.argwhere((np.asarray(lengths) < 0) | (np.asarray(lengths) > length))
-        if len(wrong):
-            place = tuple(wrong[0].tolist())
-            at = f"[{', '.join(map(str, place))}]" if place else ""
-            raise ArgumentError(
-                f"{layer!r}: lengths{at} is {lengths[place]}, but xs has {length} steps; a length "
-                f"is from 0 to {length}."
-            )
-    lengths = None if lengths is None else integers.count(lengths, length)
+    if lengths is not None:
+        lengths = count_of_steps(Of(layer, "lengths"), lengths, batch_shape, 0, length, "xs")
     return lengths, mask, reset
 
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax.arguments import integers
-from rnn_jax.arguments.settings import Name, Of, short
-from rnn_jax.errors import DtypeError, StructureError
+from rnn_jax.arguments.settings import Name, Of, Rule, short
+from rnn_jax.errors import ArgumentError, DtypeError, ShapeError, StructureError
 
 
 def is_array(value: Any) -> bool:
@@ -79,6 +79,49 @@ def reals(name: Name, value: Any) -> jax.Array:
     if jnp.issubdtype(found.dtype, jnp.complexfloating):
         raise DtypeError(f"{name} must be real, got {short(found)}.")
     return found if jnp.issubdtype(found.dtype, jnp.floating) else found.astype(float)
+
+
+def scalar(rule: Rule) -> Rule:
+    """The rule, for a number that jit may trace: of that one only the shape is looked at."""
+
+    def maybe_traced(name: Name, value: Any) -> Any:
+        if not isinstance(value, jax.core.Tracer):
+            return rule(name, value)
+        if reals(name, value).shape:
+            raise ShapeError(f"{name} must be a scalar, got shape {value.shape}.")
+        return value
+
+    return maybe_traced
+
+
+def count_of_steps(
+    name: Name, value: Any, batch_shape: tuple[int, ...], least: int, most: int, of: str
+) -> jax.Array:
+    """How many of the `most` steps of `of` each sequence has, `(*batch)` int32.
+
+    One that is not from `least` to `most` is -1 under jit, where nothing can be raised.
+    """
+    found = array(name, value)
+    if found.shape != batch_shape:
+        raise ShapeError(
+            f"{name} must have shape (*batch) = {batch_shape}, got {tuple(found.shape)}."
+        )
+    if not jnp.issubdtype(found.dtype, jnp.integer):
+        raise DtypeError(
+            f"{name} must be integer, got {found.dtype}; {str(name).split(': ')[-1]}.astype "
+            "converts it."
+        )
+    if not isinstance(found, jax.core.Tracer):
+        wrong = np.argwhere((np.asarray(found) < least) | (np.asarray(found) > most))
+        if len(wrong):
+            place = tuple(wrong[0].tolist())
+            at = f"[{', '.join(map(str, place))}]" if place else ""
+            raise ArgumentError(
+                f"{name}{at} is {found[place]}, but {of} has {most} steps; a length is from "
+                f"{least} to {most}."
+            )
+    counted = integers.count(found, most)
+    return jnp.where(counted < least, -1, counted)
 
 
 def one_key(name: Name, value: Any) -> jax.Array:
