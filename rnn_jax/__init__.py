@@ -223,4 +223,4 @@ __all__ = [
     "zoneout",
 ]
 
-register_namedtuples(sys.modules[__name__], analysis, batching, tasks, training)
+register_namedtuples(sys.modules[__name__], analysis, batching, decoding, tasks, training)

@@ -68,6 +68,25 @@ def parser() -> argparse.ArgumentParser:
         help="1 is the model as it is, less is safer, 0 the likeliest (default: 0.7)",
     )
     sample.add_argument(
+        "--top-k", type=int, metavar="K", help="draw from the K likeliest tokens alone"
+    )
+    sample.add_argument(
+        "--top-p",
+        type=float,
+        metavar="P",
+        help="from the likeliest, as few as have a probability of P together",
+    )
+    sample.add_argument(
+        "--min-p",
+        type=float,
+        metavar="P",
+        help="from those that are at least P times as likely as the likeliest; these three are "
+        "applied in this order, after the temperature",
+    )
+    sample.add_argument(
+        "--samples", type=int, default=1, metavar="N", help="how many texts to write (default: 1)"
+    )
+    sample.add_argument(
         "--seed", type=int, default=0, help="another seed, another text (default: 0)"
     )
 
@@ -189,13 +208,15 @@ def _absolute(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sample(arguments: argparse.Namespace) -> None:
+    choice = ("temperature", "top_k", "top_p", "min_p")
     _commands().sample_run(
         arguments.run,
+        arguments.step,
         arguments.prompt,
         arguments.length,
-        arguments.temperature,
         arguments.seed,
-        arguments.step,
+        arguments.samples,
+        {name: getattr(arguments, name) for name in choice},
     )
 
 

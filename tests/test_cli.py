@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -111,6 +112,18 @@ def test_sample_begins_with_the_prompt(capsys):
     assert capsys.readouterr().out != first
 
 
+def test_several_samples_at_once(capsys):
+    words = "sample run --length 20 --top-k 9 --top-p 0.9 --min-p 0.05 --prompt T".split()
+    assert main([*words, "--samples", "3"]) == 0
+    out = capsys.readouterr().out
+    texts = re.split(r"^--- [123] of 3 ---\n", out, flags=re.MULTILINE)[1:]
+    assert [len(text.rstrip("\n")) for text in texts] == [21, 21, 21]
+    assert [text[0] for text in texts] == ["T", "T", "T"]
+    assert len(set(texts)) == 3
+    assert main([*words, "--temperature", "1"]) == 0  # one alone has no number above it
+    assert capsys.readouterr().out.startswith("T")
+
+
 def test_a_model_of_words_is_trained_and_sampled(capsys):
     words = [*SMALL, "--level", "word", "--cell", "gru", "--max-words", "200", "--steps", "5"]
     assert main(["train", "--text", "text.txt", "--run", "words", *words]) == 0
@@ -143,6 +156,10 @@ def test_a_run_without_a_name_gets_a_new_one():
         ("sample nowhere", "no run in nowhere"),
         ("sample run --prompt \u4f60", "not in the vocabulary of this run"),
         ("sample run --temperature -1", "--temperature must be 0 or a positive number"),
+        ("sample run --top-k 0", "--top-k must be at least 1, got 0"),
+        ("sample run --top-p 90", "--top-p must be from 0 to 1, got 90.0"),
+        ("sample run --min-p nan", "--min-p must be from 0 to 1, got nan"),
+        ("sample run --samples 0", "--samples must be at least 1, got 0"),
         ("sample run --seed -1", "--seed must be"),
         ("sample run --step 7", "no checkpoint of step 7"),
         ("evaluate run --split dev", "the known ones are train, validation, test"),

@@ -16,7 +16,7 @@ from rnn_jax.language.corpus import load, streams
 from rnn_jax.language.errors import InputError, RunError
 from rnn_jax.language.evaluate import evaluate
 from rnn_jax.language.files import JsonLines, write_whole
-from rnn_jax.language.generate import generate, write
+from rnn_jax.language.generate import filters_of, generate, write
 from rnn_jax.language.learner import Learner
 from rnn_jax.language.measures import perplexity
 from rnn_jax.language.model import cross_entropy, language_model
@@ -227,7 +227,8 @@ def test_a_seed_decides_a_sample(speaker):
     vocabulary = Vocabulary(tuple("\nabcdefgh"))
 
     def text(seed, prompt="cab"):
-        return write(*speaker, vocabulary, "char", prompt, 30, 1.0, seed)
+        (one,) = write(*speaker, vocabulary, "char", prompt, 30, filters_of(1.0), seed)
+        return one
 
     assert text(0) == text(0) != text(1)
     assert text(0).startswith("cab")
@@ -235,25 +236,22 @@ def test_a_seed_decides_a_sample(speaker):
     assert len(text(0, prompt="")) == 30
 
 
-@pytest.mark.parametrize(
-    ("length", "temperature", "message"),
-    [
-        (0, 1.0, "--length must be at least 1"),
-        (5, -1.0, "--temperature must be"),
-        (5, math.nan, "--temperature must be"),
-        (5, math.inf, "--temperature must be"),
-    ],
-)
-def test_samples_that_cannot_be_drawn_are_refused(speaker, key, length, temperature, message):
-    with pytest.raises(InputError, match=message):
-        generate(*speaker, np.zeros(1, np.int32), length, temperature, key)
+@pytest.mark.parametrize("temperature", [-1.0, math.nan, math.inf])
+def test_temperatures_that_are_none_are_refused(temperature):
+    with pytest.raises(InputError, match="--temperature must be"):
+        filters_of(temperature)
+
+
+def test_samples_that_cannot_be_drawn_are_refused(speaker, key):
+    with pytest.raises(InputError, match="--length must be at least 1"):
+        generate(*speaker, np.zeros(1, np.int32), 0, (), key)
 
 
 def test_a_model_that_says_nan_says_so(speaker, key):
     model, params = speaker
     spoilt = jax.tree.map(lambda p: p * jnp.nan, params)
     with pytest.raises(RunError, match=r"the model says NaN.*--step"):
-        generate(model, spoilt, np.zeros(1, np.int32), 3, 1.0, key)
+        generate(model, spoilt, np.zeros(1, np.int32), 3, (), key)
 
 
 def test_a_hopeless_loss_still_has_a_perplexity():

@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "losses": ["errors", "arguments"],
     "serving": [*CONTRACT, "checks", "unroll"],
     "training": [*CONTRACT, "checks", "unroll", "losses"],
-    "decoding": [*CONTRACT, "checks", "unroll"],
+    "decoding": [*CONTRACT, "arithmetic", "checks", "unroll"],
     "batching": [*GROUND, "cell"],
     "tasks": ["errors", "arguments"],
     "analysis": [*CORE, "losses"],

@@ -1,5 +1,7 @@
-"""Sequences of tokens out of a cell that reads tokens and emits logits."""
+"""Sequences of tokens out of a cell that emits logits."""
 
+from rnn_jax.decoding.choosing import MinP, Temperature, TopK, TopP
 from rnn_jax.decoding.sampling import sample
+from rnn_jax.decoding.sequences import NBest, Sequences
 
-__all__ = ["sample"]
+__all__ = ["MinP", "NBest", "Sequences", "Temperature", "TopK", "TopP", "sample"]

@@ -6,111 +6,113 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.arguments import integers
-from rnn_jax.arguments.arrays import one_key, reals, taken, taken_tree
-from rnn_jax.arguments.settings import Of, not_negative, positive
+from rnn_jax.arguments.arrays import one_key
+from rnn_jax.arguments.settings import at_least, optional, positive
 from rnn_jax.cell import Carry, Cell, Params
-from rnn_jax.checks import check_input, check_layer, check_params
-from rnn_jax.errors import ArgumentError, ShapeError
-from rnn_jax.unroll import step, unroll
+from rnn_jax.decoding.choosing import Filter, as_pytrees, draw
+from rnn_jax.decoding.reading import checked, read, say
+from rnn_jax.decoding.sequences import Sequences
 
 
 def sample(
-    cell: Cell, params: Params, prompt: Any, length: int, temperature: Any, key: jax.Array
-) -> jax.Array:
+    cell: Cell,
+    params: Params,
+    prompt: Any,
+    length: int,
+    key: jax.Array,
+    *filters: Filter,
+    end: int | None = None,
+    lengths: Any = None,
+    carry: Carry | None = None,
+) -> Sequences:
     """Draw tokens after a prompt, each from what the cell says of all before it.
 
-    The cell reads the prompt; then `x_{t+1} ~ softmax(logits_t / temperature)` is drawn, and read
-    as the next token. With temperature 1 these are samples of the model's own distribution of
-    sequences; with less, its likely tokens come more often; with 0 the likeliest is taken each
-    time, the first of several.
+    The cell reads the prompt; then `x_{t+1} ~ softmax(f(logits_t))` is drawn, and read as the next
+    token. f is the chain of all `filters`, from the first to the last; without any, these are
+    samples of the model's own distribution of sequences. Their order matters: `Temperature(0.7),
+    TopP(0.9)` leaves no more tokens than `TopP(0.9), Temperature(0.7)`, and often fewer. `TopK(1)`
+    alone is greedy decoding; `beam` with a width of 1 is that too, without a key.
 
     Pure, and can be compiled with a static `length`; by itself it is compiled once for a cell, a
-    length and shapes. Cost: `unroll` over the prompt, then `length - 1` steps in one loop. Sources:
-    Sutskever, Martens & Hinton, Generating text with recurrent neural networks, ICML 2011; drawn by
-    the largest of logits with Gumbel noise: Gumbel, 1954.
+    length, filters and shapes; other numbers in `Temperature`, `TopP` and `MinP` are no other
+    program. Cost: `unroll` over the prompt, then a loop of `length` steps, fewer if all sequences
+    have ended. Sources: Sutskever, Martens & Hinton, Generating text with recurrent neural
+    networks, ICML 2011; drawn by the largest of logits with Gumbel noise: Gumbel, 1954.
 
     Args:
       cell: Token ids `(*batch)` -> logits `(*batch, V)` of the next token, without noise: such as
         `stack(Embedding(V, D), GRU(D, H), Dense(H, V))`.
       params: Its params.
       prompt: `(T, *batch)` of integers, T at least 1: what was said before.
-      length: How many tokens are drawn.
-      temperature: A scalar of 0 or more. Traced, it is not looked at.
+      length: How many tokens are drawn at most.
       key: Decides what is drawn. Sequences of a batch are drawn independently of one another.
+      *filters: `Temperature`, `TopK`, `TopP`, `MinP`, or a function of your own, `logits (*batch,
+        V) -> logits (*batch, V)`.
+      end: The token with which a sequence ends; None if it goes on to `length`.
+      lengths: `(*batch)` of integers from 1 to T, how long each prompt is; all T if None.
+      carry: Where the cell starts to read the prompt, such as the state of an encoder;
+        `cell.initial_carry` if None.
 
     Returns:
-      `(length, *batch)` int32: what comes after the prompt; -1 where the cell says NaN, as after a
-      token that is outside its vocabulary.
+      `Sequences(tokens (length, *batch), lengths (*batch))`: what comes after the prompt. A
+      sequence ends with the token `end`; or with -1 where the logits are NaN, infinite or all
+      -inf, as after a token that is outside the vocabulary; or it is cut off at `length`. Its
+      last token counts in its length, and is repeated after it.
 
     Raises:
-      ArgumentError: length or temperature out of range, or the cell is noisy.
-      ShapeError: The prompt has no step, or the cell reads or emits something else.
+      ArgumentError: length, end or lengths out of range, what is no filter, or the cell is noisy.
+      ShapeError: The prompt has no step, or the cell or a filter reads or emits something else.
       StructureError, DtypeError: As `unroll`.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> model = rnn.stack(rnn.Embedding(9, 4), rnn.GRU(4, 5), rnn.Dense(5, 9))
     >>> params = model.init(jax.random.key(0))
-    >>> prompt = jnp.zeros((3, 2), int)
-    >>> rnn.decoding.sample(model, params, prompt, 7, 1.0, jax.random.key(1)).shape
-    (7, 2)
+    >>> prompt, key = jnp.zeros((3, 2), int), jax.random.key(1)
+    >>> cold = rnn.decoding.Temperature(0.7)
+    >>> said = rnn.decoding.sample(model, params, prompt, 7, key, cold, rnn.decoding.TopK(4))
+    >>> said.tokens.shape, said.lengths.tolist()
+    ((7, 2), [7, 7])
     """
-    check_layer("sample", cell, Cell)
-    if cell.input.shape != () or not jnp.issubdtype(cell.input.kind, jnp.integer):
-        raise ShapeError(
-            f"sample: the cell must read one token a step, an integer, to be fed what it has said; "
-            f"{cell!r} reads {cell.input.kind.__name__} of shape {cell.input.shape}. A stack that "
-            "begins with an Embedding does."
-        )
-    if cell.deterministic() != cell:
-        raise ArgumentError(
-            f"sample: {cell!r} is random by itself; sample from cell.deterministic(), which takes "
-            "the same params."
-        )
-    params, prompt = taken_tree(cell, "params", params), taken(Of(cell, "prompt"), prompt)
-    check_input(cell, "prompt", prompt, check_params(cell, params, prompt), axes=1)
-    if len(prompt) == 0:
-        raise ShapeError(
-            f"sample: prompt must have at least one step, for the cell to say what comes next, got "
-            f"shape {tuple(prompt.shape)}."
-        )
+    params, prompt, lengths = checked("sample", cell, params, prompt, lengths)
     length = positive("sample: length", length)
     key = one_key("sample: key", key)
-    if not isinstance(temperature, jax.core.Tracer):
-        temperature = not_negative("sample: temperature", temperature)
-    elif reals("sample: temperature", temperature).shape:
-        raise ShapeError(f"sample: temperature must be a scalar, got shape {temperature.shape}.")
-    return _sample(cell, params, integers.as_jax(prompt), length, temperature, key)
+    end = optional(at_least(0))("sample: end", end)
+    chosen = as_pytrees("sample", filters)
+    return _sample(cell, length, end, params, prompt, lengths, carry, chosen, key)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _sample(
-    cell: Cell, params: Params, prompt: jax.Array, length: int, temperature: Any, key: jax.Array
-) -> jax.Array:
-    carry, logits = unroll(cell, params, prompt)
-    if logits.ndim != prompt.ndim + 1:
-        raise ShapeError(
-            f"sample: the cell must emit logits (*batch, V) of the next token; of a prompt of "
-            f"shape {prompt.shape} {cell!r} makes {logits.shape}."
-        )
+    cell: Cell,
+    length: int,
+    end: int | None,
+    params: Params,
+    prompt: jax.Array,
+    lengths: jax.Array | None,
+    carry: Carry | None,
+    filters: tuple[Filter, ...],
+    key: jax.Array,
+) -> Sequences:
+    keys = jax.random.split(key, length)
 
-    def choose(logits: jax.Array, key: jax.Array) -> jax.Array:
-        # Gumbel's trick with the temperature on the noise: at 0 what is left is the argmax.
-        noise = jax.random.gumbel(key, logits.shape, logits.dtype)
-        warmth = jnp.asarray(temperature, logits.dtype)
-        token = jnp.argmax(logits + warmth * noise, -1).astype(jnp.int32)
-        # The largest of NaN would be token 0, a silent lie.
-        return jnp.where(jnp.isnan(logits).any(-1), -1, token)
+    def going_on(state: Any) -> jax.Array:
+        t, _, _, ended, _, _ = state
+        return (t < length) & ~ended.all()
 
-    def advance(
-        state: tuple[Carry, jax.Array], key: jax.Array
-    ) -> tuple[tuple[Carry, jax.Array], jax.Array]:
-        carry, token = state
-        carry, logits = step(cell, params, token, carry)
-        token = choose(logits, key)
-        return (carry, token), token
+    def advance(state: Any) -> Any:
+        t, carry, token, ended, lengths, tokens = state
+        carry, logits = say("sample", cell, params, token, carry, end)
+        token = jnp.where(ended, token, draw(filters, logits, keys[t]))
+        lengths = jnp.where(ended, lengths, t + 1)
+        ended |= token < 0
+        if end is not None:
+            ended |= token == end
+        return t + 1, carry, token, ended, lengths, tokens.at[t].set(token)
 
-    first, *_ = keys = jax.random.split(key, length)
-    token = choose(logits[-1], first)
-    _, rest = jax.lax.scan(advance, (carry, token), keys[1:])
-    return jnp.concatenate([token[None], rest])
+    carry, token = read(cell, params, prompt, lengths, carry)
+    none = jnp.zeros_like(token)
+    tokens = jnp.zeros((length, *token.shape), jnp.int32)
+    state = (jnp.int32(0), carry, token, none > 0, none, tokens)
+    t, _, token, _, lengths, tokens = jax.lax.while_loop(going_on, advance, state)
+    drawn = jax.lax.broadcasted_iota(jnp.int32, tokens.shape, 0) < t
+    return Sequences(jnp.where(drawn, tokens, token[None]), lengths)

@@ -17,7 +17,7 @@ from rnn_jax.language.corpus import Corpus, load, load_test
 from rnn_jax.language.errors import InputError, RunError, reason
 from rnn_jax.language.evaluate import Evaluation, evaluate_adapting, token_losses
 from rnn_jax.language.files import write_whole
-from rnn_jax.language.generate import write
+from rnn_jax.language.generate import filters_of, one_text, write
 from rnn_jax.language.learner import Learner, load_params
 from rnn_jax.language.model import count
 from rnn_jax.language.report import report
@@ -48,15 +48,24 @@ def resume_run(folder: str, from_step: int | None, given: dict[str, Any]) -> Non
 
 
 def sample_run(
-    folder: str, prompt: str, length: int, temperature: float, seed: int, step: int | None
+    folder: str,
+    step: int | None,
+    prompt: str,
+    length: int,
+    seed: int,
+    samples: int,
+    choice: dict[str, Any],
 ) -> None:
-    """Print what a run's model writes."""
+    """Print what a run's model writes; `choice` says how each token is chosen."""
+    chosen = filters_of(**choice)
     run = Run.open(folder)
     config, vocabulary = run.config(), run.vocabulary()
     learner = Learner(config, len(vocabulary))
     params = load_params(run, learner, step).params
-    text = write(learner.model, params, vocabulary, config.level, prompt, length, temperature, seed)
-    print(text)
+    texts = write(
+        learner.model, params, vocabulary, config.level, prompt, length, chosen, seed, samples
+    )
+    print(one_text(texts))
 
 
 def evaluate_run(

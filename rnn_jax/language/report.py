@@ -16,7 +16,7 @@ from rnn_jax.language.comparison import compare
 from rnn_jax.language.corpus import Corpus
 from rnn_jax.language.evaluate import token_losses
 from rnn_jax.language.files import write_whole
-from rnn_jax.language.generate import write
+from rnn_jax.language.generate import filters_of, write
 from rnn_jax.language.learner import Learner
 from rnn_jax.language.measures import bits, perplexity
 from rnn_jax.language.model import count, cross_entropy
@@ -40,14 +40,14 @@ def report(run: Run, corpus: Corpus, best: Best) -> str:
     pairs = corpus.split("validation")
     beside = compare(corpus, pairs, token_losses(learner.model, params, *pairs))
     by_lag = gradient_by_lag(learner, params, corpus)
-    sample = write(
+    (sample,) = write(
         learner.model,
         params,
         corpus.vocabulary,
         config.level,
         prompt="",
         length=_SAMPLE_LENGTH[config.level],
-        temperature=_TEMPERATURE,
+        filters=filters_of(_TEMPERATURE),
         seed=config.seed,
     )
     numbers: dict[str, Any] = {

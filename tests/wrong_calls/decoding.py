@@ -6,32 +6,40 @@ import jax
 import jax.numpy as jnp
 
 import rnn_jax as rnn
-from tests.wrong_calls.given import BOTH_WAYS, CELL, KEY, MODEL, PARAMS, TOKENS, XS
+from tests.wrong_calls.given import BOTH_WAYS, CELL, KEY, MODEL, PARAMS, TOKENS, XS, TokenCell
 
 SPEAKER = rnn.stack(MODEL, rnn.Dense(5, 9))
 SPEAKER_PARAMS = SPEAKER.init(KEY)
 NOISY = rnn.stack(SPEAKER, rnn.Dropout(9, 0.5))
+decoding = rnn.decoding
 
 
-def sample(cell=SPEAKER, params=SPEAKER_PARAMS, prompt=TOKENS, length=3, temperature=1.0, key=KEY):
-    return lambda: rnn.decoding.sample(cell, params, prompt, length, temperature, key)
+class OneNumber(TokenCell):
+    """A cell that emits a number, not one a token."""
+
+    def readout(self, params, hs, xs):
+        return hs[..., 0]
+
+
+def sample(*filters, cell=SPEAKER, params=SPEAKER_PARAMS, prompt=TOKENS, length=3, key=KEY, **more):
+    return lambda: decoding.sample(cell, params, prompt, length, key, *filters, **more)
 
 
 ROWS = {
     "decoding.sample: a cell that reads numbers": (
-        sample(CELL, PARAMS, XS),
+        sample(cell=CELL, params=PARAMS, prompt=XS),
         rnn.ShapeError,
         r"must read one token a step.*Elman.*reads floating of shape \(3,\).*begins with an Embed",
     ),
     "decoding.sample: a layer without a single step": (
-        sample(BOTH_WAYS),
+        sample(cell=BOTH_WAYS),
         rnn.StructureError,
         "sample: the first argument must be a Cell",
     ),
     "decoding.sample: a noisy model": (
-        sample(NOISY, NOISY.init(KEY)),
+        sample(cell=NOISY, params=NOISY.init(KEY)),
         rnn.ArgumentError,
-        r"is random by itself; sample from cell\.deterministic\(\)",
+        r"is random by itself; decode by cell\.deterministic\(\)",
     ),
     "decoding.sample: params of another model": (
         sample(params=PARAMS),
@@ -58,24 +66,74 @@ ROWS = {
         rnn.ArgumentError,
         "sample: length must be a positive integer, got 0",
     ),
-    "decoding.sample: below zero": (
-        sample(temperature=-1.0),
-        rnn.ArgumentError,
-        "sample: temperature must be a number of 0 or more, got -1.0",
-    ),
-    "decoding.sample: without an end": (
-        sample(temperature=math.inf),
-        rnn.ArgumentError,
-        "sample: temperature must be a number of 0 or more, got inf",
-    ),
-    "decoding.sample: a temperature for each sequence, traced": (
-        lambda: jax.jit(lambda t: sample(temperature=t)())(jnp.ones(2)),
-        rnn.ShapeError,
-        r"temperature must be a scalar, got shape \(2,\)",
-    ),
     "decoding.sample: a seed": (
         sample(key=0),
         rnn.StructureError,
         "sample: key must be one key",
+    ),
+    "decoding.sample: a temperature for a filter": (
+        sample(0.7),
+        rnn.ArgumentError,
+        r"sample: filters\[0\] must be a function of logits, such as Temperature\(0\.8\).*got 0\.7",
+    ),
+    "decoding.sample: a class for a filter": (
+        sample(decoding.TopK(3), decoding.TopP),
+        rnn.ArgumentError,
+        r"sample: filters\[1\] must be a function.*got the class TopP",
+    ),
+    "decoding.sample: a filter that draws by itself": (
+        sample(lambda logits: logits.argmax(-1)),
+        rnn.ShapeError,
+        r"a filter makes logits of the shape of those it reads, \(2, 9\).*of shape \(2,\)",
+    ),
+    "decoding.sample: an end beyond the vocabulary": (
+        sample(end=9),
+        rnn.ArgumentError,
+        "sample: end must be a token, from 0 to 8, got 9",
+    ),
+    "decoding.sample: an empty prompt among others": (
+        sample(lengths=[7, 0]),
+        rnn.ArgumentError,
+        r"sample: lengths\[1\] is 0, but prompt has 7 steps; a length is from 1 to 7",
+    ),
+    "decoding.sample: a carry of another batch": (
+        sample(carry=SPEAKER.initial_carry(SPEAKER_PARAMS, (3,))),
+        rnn.ShapeError,
+        r"carry.*must have shape \(2, 5\), got \(3, 5\)",
+    ),
+    "decoding.sample: a cell that emits one number": (
+        sample(cell=OneNumber(3, 5), params=PARAMS),
+        rnn.ShapeError,
+        r"must emit logits \(\*batch, V\).*of tokens of shape \(2,\).*makes \(2,\)",
+    ),
+    "decoding.Temperature: below zero": (
+        lambda: decoding.Temperature(-1.0),
+        rnn.ArgumentError,
+        "Temperature: temperature must be a number of 0 or more, got -1.0",
+    ),
+    "decoding.Temperature: without an end": (
+        lambda: decoding.Temperature(math.inf),
+        rnn.ArgumentError,
+        "Temperature: temperature must be a number of 0 or more, got inf",
+    ),
+    "decoding.Temperature: one for each sequence, traced": (
+        lambda: jax.jit(lambda t: decoding.Temperature(t)(XS))(jnp.ones(2)),
+        rnn.ShapeError,
+        r"temperature must be a scalar, got shape \(2,\)",
+    ),
+    "decoding.TopK: a share": (
+        lambda: decoding.TopK(0.9),
+        rnn.ArgumentError,
+        "TopK: k must be a positive integer, got 0.9",
+    ),
+    "decoding.TopP: in percent": (
+        lambda: decoding.TopP(90),
+        rnn.ArgumentError,
+        r"TopP: p must be a number in \[0, 1\], got 90",
+    ),
+    "decoding.MinP: below zero": (
+        lambda: decoding.MinP(-0.1),
+        rnn.ArgumentError,
+        r"MinP: p must be a number in \[0, 1\], got -0.1",
     ),
 }
