@@ -1,7 +1,8 @@
 """Sequences of tokens out of a cell that emits logits."""
 
+from rnn_jax.decoding.beam import beam
 from rnn_jax.decoding.choosing import MinP, Temperature, TopK, TopP
 from rnn_jax.decoding.sampling import sample
 from rnn_jax.decoding.sequences import NBest, Sequences
 
-__all__ = ["MinP", "NBest", "Sequences", "Temperature", "TopK", "TopP", "sample"]
+__all__ = ["MinP", "NBest", "Sequences", "Temperature", "TopK", "TopP", "beam", "sample"]

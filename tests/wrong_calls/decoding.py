@@ -25,6 +25,10 @@ def sample(*filters, cell=SPEAKER, params=SPEAKER_PARAMS, prompt=TOKENS, length=
     return lambda: decoding.sample(cell, params, prompt, length, key, *filters, **more)
 
 
+def beam(cell=SPEAKER, params=SPEAKER_PARAMS, prompt=TOKENS, length=3, width=4, end=8, **more):
+    return lambda: decoding.beam(cell, params, prompt, length, width, end, **more)
+
+
 ROWS = {
     "decoding.sample: a cell that reads numbers": (
         sample(cell=CELL, params=PARAMS, prompt=XS),
@@ -135,5 +139,45 @@ ROWS = {
         lambda: decoding.MinP(-0.1),
         rnn.ArgumentError,
         r"MinP: p must be a number in \[0, 1\], got -0.1",
+    ),
+    "decoding.beam: a noisy model": (
+        beam(NOISY, NOISY.init(KEY)),
+        rnn.ArgumentError,
+        r"beam: .*is random by itself; decode by cell\.deterministic\(\)",
+    ),
+    "decoding.beam: no width": (
+        beam(width=0),
+        rnn.ArgumentError,
+        "beam: width must be a positive integer, got 0",
+    ),
+    "decoding.beam: no length": (
+        beam(length=0),
+        rnn.ArgumentError,
+        "beam: length must be a positive integer, got 0",
+    ),
+    "decoding.beam: no end": (
+        beam(end=None),
+        rnn.ArgumentError,
+        "beam: end must be an integer of 0 or more, got None",
+    ),
+    "decoding.beam: an end beyond the vocabulary": (
+        beam(end=9),
+        rnn.ArgumentError,
+        "beam: end must be a token, from 0 to 8, got 9",
+    ),
+    "decoding.beam: more of the best than there are": (
+        beam(n_best=5),
+        rnn.ArgumentError,
+        "beam: n_best must be at most width, 4, got 5",
+    ),
+    "decoding.beam: a penalty without an end": (
+        beam(length_penalty=math.nan),
+        rnn.ArgumentError,
+        "beam: length_penalty must be a finite number, got nan",
+    ),
+    "decoding.beam: a length over T": (
+        beam(lengths=[7, 8]),
+        rnn.ArgumentError,
+        r"beam: lengths\[1\] is 8, but prompt has 7 steps",
     ),
 }
