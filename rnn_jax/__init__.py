@@ -60,6 +60,7 @@ from rnn_jax.layers.dense import Dense, DenseParams
 from rnn_jax.layers.dropout import Dropout, VariationalDropout
 from rnn_jax.layers.embedding import Embedding, EmbeddingParams
 from rnn_jax.layers.memoryless import Memoryless
+from rnn_jax.losses.ctc_loss import ctc_loss
 from rnn_jax.losses.linear_cross_entropy import linear_cross_entropy
 from rnn_jax.methods.associative import Associative
 from rnn_jax.methods.automatic import Automatic
@@ -197,6 +198,7 @@ __all__ = [
     "batching",
     "bidirectional",
     "concatenate",
+    "ctc_loss",
     "decoding",
     "export",
     "keep_memory",

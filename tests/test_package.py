@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "combinators": [*CONTRACT, *SHARED, "layers"],
     "checks": [*GROUND, "cell", "noise"],
     "unroll": [*CONTRACT, "checks"],
-    "losses": ["errors", "arguments"],
+    "losses": ["errors", "arguments", "arithmetic"],
     "serving": [*CONTRACT, "checks", "unroll"],
     "training": [*CONTRACT, "checks", "unroll", "losses"],
     "decoding": [*CONTRACT, "arithmetic", "checks", "unroll"],

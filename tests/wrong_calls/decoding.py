@@ -1,4 +1,4 @@
-"""Tokens out of a model."""
+"""Tokens out of a model, and labels out of one that is trained by CTC."""
 
 import math
 
@@ -27,6 +27,10 @@ def sample(*filters, cell=SPEAKER, params=SPEAKER_PARAMS, prompt=TOKENS, length=
 
 def beam(cell=SPEAKER, params=SPEAKER_PARAMS, prompt=TOKENS, length=3, width=4, end=8, **more):
     return lambda: decoding.beam(cell, params, prompt, length, width, end, **more)
+
+
+def ctc_beam(logits=XS, width=4, **more):
+    return lambda: decoding.ctc_beam(logits, width, **more)
 
 
 ROWS = {
@@ -179,5 +183,45 @@ ROWS = {
         beam(lengths=[7, 8]),
         rnn.ArgumentError,
         r"beam: lengths\[1\] is 8, but prompt has 7 steps",
+    ),
+    "decoding.ctc_greedy: tokens": (
+        lambda: decoding.ctc_greedy(TOKENS),
+        rnn.DtypeError,
+        "ctc_greedy: logits must be floating, got int32",
+    ),
+    "decoding.ctc_greedy: no step": (
+        lambda: decoding.ctc_greedy(XS[:0]),
+        rnn.ShapeError,
+        r"logits must have shape \(T, \*batch, V\) and at least one step, got \(0, 2, 3\)",
+    ),
+    "decoding.ctc_greedy: a blank that is no class": (
+        lambda: decoding.ctc_greedy(XS, blank=3),
+        rnn.ArgumentError,
+        "ctc_greedy: blank must be a class, from 0 to 2, got 3",
+    ),
+    "decoding.ctc_greedy: the last class, as in Python": (
+        lambda: decoding.ctc_greedy(XS, blank=-1),
+        rnn.ArgumentError,
+        "ctc_greedy: blank must be an integer of 0 or more, got -1",
+    ),
+    "decoding.ctc_greedy: one length for all": (
+        lambda: decoding.ctc_greedy(XS, 7),
+        rnn.ShapeError,
+        r"ctc_greedy: lengths must have shape \(\*batch\) = \(2,\), got \(\)",
+    ),
+    "decoding.ctc_beam: no width": (
+        ctc_beam(width=0),
+        rnn.ArgumentError,
+        "ctc_beam: width must be a positive integer, got 0",
+    ),
+    "decoding.ctc_beam: more of the best than there are": (
+        ctc_beam(n_best=5),
+        rnn.ArgumentError,
+        "ctc_beam: n_best must be at most width, 4, got 5",
+    ),
+    "decoding.ctc_beam: lengths of a half": (
+        ctc_beam(lengths=[0.5, 1.0]),
+        rnn.DtypeError,
+        "ctc_beam: lengths must be integer, got float..; lengths.astype converts it",
     ),
 }

@@ -12,6 +12,10 @@ def loss(hs=HS, table=TABLE, b=B, targets=TARGETS):
     return lambda: rnn.linear_cross_entropy(hs, table, b, targets)
 
 
+def ctc(logits=HS, labels=TARGETS[:3], **more):
+    return lambda: rnn.ctc_loss(logits, labels, **more)
+
+
 ROWS = {
     "linear_cross_entropy: the weights of a Dense layer": (
         loss(table=TABLE.T),
@@ -62,5 +66,45 @@ ROWS = {
         loss(table={"w": TABLE}),
         rnn.StructureError,
         "table must be an array of numbers, got",
+    ),
+    "ctc_loss: batch first": (
+        ctc(labels=TARGETS.T),
+        rnn.ShapeError,
+        r"labels must have shape \(L, \*batch\), with the batch axes \(2,\) of.*got \(2, 7\)",
+    ),
+    "ctc_loss: labels of a half": (
+        ctc(labels=jnp.ones((3, 2))),
+        rnn.DtypeError,
+        "ctc_loss: labels must be integers, got float",
+    ),
+    "ctc_loss: labels in letters": (
+        ctc(labels="ab"),
+        rnn.StructureError,
+        "ctc_loss: labels must be an array of numbers, got 'ab'",
+    ),
+    "ctc_loss: integers": (
+        ctc(logits=HS.astype(int)),
+        rnn.DtypeError,
+        "ctc_loss: logits must be floating, got int",
+    ),
+    "ctc_loss: one step": (
+        ctc(logits=HS[0, 0]),
+        rnn.ShapeError,
+        r"logits must have shape \(T, \*batch, V\) and at least one step, got \(5,\)",
+    ),
+    "ctc_loss: a blank that is no class": (
+        ctc(blank=5),
+        rnn.ArgumentError,
+        "ctc_loss: blank must be a class, from 0 to 4, got 5",
+    ),
+    "ctc_loss: a length over T": (
+        ctc(lengths=[7, 8]),
+        rnn.ArgumentError,
+        r"ctc_loss: lengths\[1\] is 8, but logits has 7 steps",
+    ),
+    "ctc_loss: a length over L": (
+        ctc(label_lengths=[4, 3]),
+        rnn.ArgumentError,
+        r"ctc_loss: label_lengths\[0\] is 4, but labels has 3 steps",
     ),
 }
