@@ -1,17 +1,49 @@
 """Time in blocks of several steps."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.export import is_symbolic_dim
 
-BYTES = 2**20
-"""How many bytes of preactivations a block has: enough for matmuls at full speed, and in cache."""
-FEWEST, MOST = 16, 256
-"""Steps of a block, whatever its bytes: fewer repeat the work of a block, more keep it waiting."""
+from rnn_jax.devices.platform import on_gpu
+
+FEWEST = 16
+"""Steps of a block, whatever its bytes: fewer repeat the work of a block."""
+
+
+class Pace(NamedTuple):
+    """How loops go through time step by step on a kind of device."""
+
+    bytes: int
+    """How many bytes of preactivations a block has, about."""
+    most: int
+    """Steps of a block, whatever its bytes."""
+    unroll: int
+    """Steps of one iteration of the compiled loop."""
+
+    def block(self, steps: int, size: int) -> int:
+        """About as many steps of `size` bytes as that, so that no short block is left over."""
+        wanted = 0 if is_symbolic_dim(size) else self.bytes // max(1, size)
+        wanted = min(self.most, max(FEWEST, wanted))
+        if is_symbolic_dim(steps):
+            return wanted
+        parts = max(1, round(steps / wanted))
+        return max(1, -(-steps // parts))
+
+
+IN_CACHE = Pace(2**20, 256, 1)
+"""Where a block is to stay in a cache: enough for matmuls at full speed, and no more."""
+FEW_LAUNCHES = Pace(2**26, 2**16, 8)
+"""On a GPU, where each kernel waits to be launched: steps side by side in one iteration share the
+launches that copy what they read and write, and a block has some of its own whatever its length."""
+
+
+def pace(tree: Any) -> Pace:
+    """That of the device that what reads these arrays is traced for."""
+    return FEW_LAUNCHES if on_gpu(tree) else IN_CACHE
 
 
 def scan_blocks(
@@ -35,14 +67,20 @@ def scan_blocks(
     return carry, ys
 
 
-def equal_parts(steps: int, size: int, most: int = MOST) -> int:
-    """About as many steps of `size` bytes as make sense, so that no short block is left over."""
-    wanted = 0 if is_symbolic_dim(size) else BYTES // max(1, size)
-    wanted = min(most, max(FEWEST, wanted))
-    if is_symbolic_dim(steps):
-        return wanted
-    parts = max(1, round(steps / wanted))
-    return max(1, -(-steps // parts))
+def scan_steps(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    carry: Any,
+    xs: Any,
+    unroll: int | None = None,
+    *,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
+    """`lax.scan`, with as many steps in an iteration as suit the device if `unroll` is None."""
+    if is_symbolic_dim(length(xs)):  # nor can it be known whether there would be a rest
+        unroll = 1
+    elif unroll is None:
+        unroll = pace((carry, xs)).unroll
+    return lax.scan(f, carry, xs, reverse=reverse, unroll=unroll)
 
 
 def length(xs: Any) -> int:

@@ -47,13 +47,17 @@ class BPTT:
     where all do not fit, none is kept. 0 keeps none ever.
     """
 
+    unroll: int | None = None
+    """How many steps an iteration of the compiled loops holds."""
+
     def __post_init__(self) -> None:
         """Refuse a chunk without steps."""
-        settle(self, chunk=optional(positive), store=at_least(0))
+        settle(self, chunk=optional(positive), store=at_least(0), unroll=optional(positive))
 
     def __call__(
         self, cell: Recurrence, params: Params, xs: Any, carry: Carry
     ) -> tuple[Carry, jax.Array]:
         """Both loops step by step, a chunk of steps at a time."""
-        run = TwoLoops(SequentialOrbit(self.chunk), SequentialLinear(self.chunk), self.store)
-        return run(cell, params, xs, carry)
+        orbit = SequentialOrbit(self.chunk, self.unroll)
+        linear = SequentialLinear(self.chunk, self.unroll)
+        return TwoLoops(orbit, linear, self.store)(cell, params, xs, carry)

@@ -154,7 +154,7 @@ def _tangent(
         return (after_last(start, after), d_end), d_kept
 
     states, steps = (start, d_start), (xs, d_xs, found.carry, found.a)
-    size = loops.linear.block(length(xs), shape.bytes)
+    size = loops.linear.block(xs, shape.bytes)
     (_, d_end), d_kept = scan_blocks(block, size, states, steps)
     h = found.h
     if keep.h and not stored.h:

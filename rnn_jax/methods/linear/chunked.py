@@ -10,15 +10,15 @@ import jax.numpy as jnp
 from jax import lax
 from jax.export import is_symbolic_dim
 
-from rnn_jax.methods.blocks import equal_parts, length
+from rnn_jax.methods.blocks import IN_CACHE, length
 from rnn_jax.methods.linear.operator import Operator
 from rnn_jax.methods.linear.sequential import Sequential
 from rnn_jax.recurrence.recurrence import Carry
 
 NUMBERS = 2**12
 """How many numbers a step should work on: fewer leave a core waiting for the next step."""
-MOST = 2**14
-"""Steps of a block, whatever its bytes."""
+PACE = IN_CACHE._replace(most=2**14)
+"""Blocks may be longer than those of the loop step by step."""
 
 Advance = Callable[[Any, Carry, Carry], tuple[Carry, Carry]]
 """`(step, v, b) -> (next v, what is emitted)`, affine in v."""
@@ -39,9 +39,9 @@ class Chunked:
     devices: int = 1
     """Over how many time is split: each has as many whole chunks, and hands on what they make."""
 
-    def block(self, steps: int, size: int) -> int:
+    def block(self, xs: Any, size: int) -> int:
         """As many as stay in the cache of a CPU; all, where each device has its own."""
-        return equal_parts(steps, size, MOST) if self.devices == 1 else max(1, steps)
+        return PACE.block(length(xs), size) if self.devices == 1 else max(1, length(xs))
 
     def forward(self, operator: Operator, start: Carry, b: Carry) -> tuple[Carry, Carry]:
         """`x_t = M_t x_{t-1} + b_t`."""

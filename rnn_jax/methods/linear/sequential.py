@@ -5,10 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.export import is_symbolic_dim
 
-from rnn_jax.methods.blocks import equal_parts
+from rnn_jax.methods.blocks import length, pace, scan_steps
 from rnn_jax.methods.linear.operator import Operator
 from rnn_jax.recurrence.recurrence import Carry
 
@@ -21,11 +20,13 @@ class Sequential:
     """`lax.scan`, forward or backward: one product with M a step."""
 
     size: int | None = None
-    """Steps of a block; None takes about a MiB of preactivations, in equal parts."""
+    """Steps of a block; None takes as many as suit the device, in equal parts."""
+    unroll: int | None = None
+    """Steps of an iteration of the compiled loop; None likewise."""
 
-    def block(self, steps: int, size: int) -> int:
-        """As was asked for, or what the caches of a CPU like."""
-        return self.size or equal_parts(steps, size)
+    def block(self, xs: Any, size: int) -> int:
+        """As was asked for, or what the device likes."""
+        return self.size or pace(xs).block(length(xs), size)
 
     def forward(self, operator: Operator, start: Carry, b: Carry) -> tuple[Carry, Carry]:
         """One loop."""
@@ -35,7 +36,7 @@ class Sequential:
             x = jax.tree.map(jnp.add, operator.move(operator.weights, step, x), b)
             return x, x
 
-        return lax.scan(step, start, (operator.steps, b))
+        return scan_steps(step, start, (operator.steps, b), self.unroll)
 
     def backward(self, operator: Operator, end: Carry, b: Carry) -> tuple[Carry, Carry]:
         """One loop, from the last step to the first."""
@@ -50,7 +51,7 @@ class Sequential:
             (back,) = jax.linear_transpose(lambda x: operator.move(upright, step, x), y)(y)
             return back, y
 
-        return lax.scan(step, end, (operator.steps, b), reverse=True)
+        return scan_steps(step, end, (operator.steps, b), self.unroll, reverse=True)
 
 
 def _turned(weights: Any) -> Any:

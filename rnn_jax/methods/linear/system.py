@@ -25,8 +25,8 @@ Unknown = tuple[Carry, Carry, Carry]
 class Linear(Protocol):
     """An engine: who runs the linear recurrence."""
 
-    def block(self, steps: int, size: int) -> int:
-        """How many steps it wants at once, of `steps` with `size` bytes of preactivations each."""
+    def block(self, xs: Any, size: int) -> int:
+        """How many steps of `xs` it wants at once, with `size` bytes of preactivations each."""
 
     def forward(self, operator: Operator, start: Carry, b: Carry) -> tuple[Carry, Carry]:
         """`x_t = M_t x_{t-1} + b_t`: the last x `(*batch, H)`, and every x `(T, *batch, H)`."""

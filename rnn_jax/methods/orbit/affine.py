@@ -38,5 +38,5 @@ class Affine:
             a = cell.recur(params, before_each(start, carries), zs)
             return end, keep.of(cell, carries, a)
 
-        size = self.engine.block(length(xs), structure(cell, params, start, xs).bytes)
+        size = self.engine.block(xs, structure(cell, params, start, xs).bytes)
         return scan_blocks(block, size, start, xs)

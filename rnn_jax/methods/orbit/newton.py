@@ -188,7 +188,7 @@ class Newton:
             report = NewtonReport(jnp.full(steps, search.iterations), times < certified)
             return end, (kept, report)
 
-        size = self.block or engine.block(length(xs), shape.bytes)
+        size = self.block or engine.block(xs, shape.bytes)
         return scan_blocks(block, size, start, xs)
 
 

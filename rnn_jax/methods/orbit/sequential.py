@@ -3,9 +3,7 @@
 import dataclasses
 from typing import Any
 
-from jax import lax
-
-from rnn_jax.methods.blocks import equal_parts, length, scan_blocks
+from rnn_jax.methods.blocks import length, pace, scan_blocks, scan_steps
 from rnn_jax.methods.tangent import Keep, Kept
 from rnn_jax.recurrence.recurrence import Carry, Params, Recurrence
 from rnn_jax.recurrence.structure import structure
@@ -16,13 +14,17 @@ class Sequential:
     """`lax.scan`, with the inputs of a block of steps projected at once."""
 
     block: int | None = None
-    """Steps of a block; None takes about a MiB of preactivations, in equal parts."""
+    """Steps of a block; None takes as many as suit the device, in equal parts."""
+    unroll: int | None = None
+    """Steps of an iteration of the compiled loop; None likewise."""
 
     def __call__(
         self, cell: Recurrence, keep: Keep, params: Params, start: Carry, xs: Any
     ) -> tuple[Carry, Kept]:
         """The last carry, and of each step what is to be kept."""
-        size = structure(cell, params, start, xs).bytes
+        size = self.block
+        if size is None:
+            size = pace(xs).block(length(xs), structure(cell, params, start, xs).bytes)
 
         def block(carry: Carry, xs: Any) -> tuple[Carry, Kept]:
             def step(carry: Carry, z: Any) -> tuple[Carry, Kept]:
@@ -30,6 +32,6 @@ class Sequential:
                 carry = cell.update(carry, a)
                 return carry, keep.of(cell, carry, a)
 
-            return lax.scan(step, carry, cell.project(params, xs))
+            return scan_steps(step, carry, cell.project(params, xs), self.unroll)
 
-        return scan_blocks(block, self.block or equal_parts(length(xs), size), start, xs)
+        return scan_blocks(block, size, start, xs)
