@@ -18,7 +18,7 @@ NEWEST_TESTS := $(addprefix tests/test_,laws.py linear.py methods.py associative
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all test-newest test-peers lint format types bench notebooks figures clean
+.PHONY: help venv demo test test-all test-newest test-peers test-aot lint format types bench notebooks figures clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,11 @@ test-peers: $(STAMP)  ## the same numbers from PyTorch, Flax, Haiku and Keras, w
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'
 	$(BIN)/python -m pytest tests/peers $(ARGS)
 
+test-aot:  ## programs for a GPU and a TPU, compiled on this CPU; installs 1.2 GB of compilers
+	@$(PYTHON) -m venv .venv-aot
+	@.venv-aot/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,aot]'
+	.venv-aot/bin/python -m pytest tests/test_accelerators.py -m '' $(ARGS)
+
 lint: $(STAMP)  ## style, by ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -78,5 +83,5 @@ figures: $(STAMP)  ## draw the pictures of the README again
 	$(BIN)/python docs/figures.py $(ARGS)
 
 clean:  ## remove .venv and every cache; runs/ is yours and stays
-	rm -rf $(VENV) .venv-newest build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-newest .venv-aot build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,5 +1,6 @@
 """What is known, while tracing, of the kind of device that a program is traced for."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -21,11 +22,19 @@ def _platform(tree: Any) -> str:
     was put on a device other than the default one, and what `jax.export(platforms=)` will lower
     for.
     """
-    meshes = [jax.typeof(leaf).sharding.mesh for leaf in jax.tree.leaves(tree)]
-    for mesh in (*meshes, jax.sharding.get_abstract_mesh()):
+    meshes = (jax.typeof(leaf).sharding.mesh for leaf in jax.tree.leaves(tree))
+    split = [mesh for mesh in meshes if not mesh.empty]
+    for mesh in (*split, jax.sharding.get_abstract_mesh()):
         if mesh.abstract_device is not None:
             return mesh.abstract_device.platform
     device = jax.config.jax_default_device
     if device is None:
         return jax.default_backend()
     return device if isinstance(device, str) else device.platform
+
+
+def traced_for(platform: str) -> AbstractContextManager:
+    """Within it programs are traced for a platform that need not be here, such as "cuda"."""
+    device = jax.sharding.AbstractDevice(device_kind=platform, num_cores=None, platform=platform)
+    mesh = jax.sharding.AbstractMesh((), (), abstract_device=device)
+    return jax.sharding.use_abstract_mesh(mesh)

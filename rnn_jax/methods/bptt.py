@@ -25,8 +25,12 @@ class BPTT:
     Proc. IEEE 78, 1990; collecting the weight gradients: Appleyard, Kocisky & Blunsom, 2016,
     arXiv:1604.01946; storing only carries: Gruslys et al., NeurIPS 2016.
 
-    Raises `ArgumentError` for a `chunk` that is not a positive integer, `DtypeError` for a cell
-    whose carry is not floating, and, differentiated, `StructureError` for a cell with a
+    What None stands for below depends on the platform that is traced for, as JAX tells it then: by
+    the mesh of the arrays, else that of the context, else the default device. It changes time and
+    memory, and no number but by rounding.
+
+    Raises `ArgumentError` for a `chunk` or an `unroll` that is not a positive integer, `DtypeError`
+    for a cell whose carry is not floating, and, differentiated, `StructureError` for a cell with a
     `jax.custom_vjp` inside; `Scan` takes such cells.
     """
 
@@ -35,7 +39,9 @@ class BPTT:
 
     None takes about as many as have a MiB of preactivations, but about 16 at least and 256 at most,
     in parts that are as equal as T allows: 64 for an LSTM of 64 units at batch 16, 16 for one of
-    256 at batch 32, and 18 of 35 steps.
+    256 at batch 32, and 18 of 35 steps. On a GPU it is 16 MiB, and 2^14 steps at most: 1024 and
+    128 of those LSTMs. A chunk launches some forty kernels beside those of its steps, and works in
+    memory of a few times its preactivations.
 
     Of what `jax.export` leaves open: a batch takes 16, as a large one would, and has nothing kept
     in `store`; a length is one chunk, whatever is asked for, as is a loop of `Scan`.
@@ -48,10 +54,15 @@ class BPTT:
     """
 
     unroll: int | None = None
-    """How many steps an iteration of the compiled loops holds."""
+    """How many steps an iteration of the compiled loops holds, forward and backward in time.
+
+    None takes 1, and 8 on a GPU, where every kernel waits to be launched: what copies inputs in and
+    outputs out is launched once an iteration. The program is longer by as much, and takes longer to
+    compile. A loop over a length that `jax.export` leaves open holds 1, whatever is asked for.
+    """
 
     def __post_init__(self) -> None:
-        """Refuse a chunk without steps."""
+        """Refuse a chunk or a loop without steps."""
         settle(self, chunk=optional(positive), store=at_least(0), unroll=optional(positive))
 
     def __call__(

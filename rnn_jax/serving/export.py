@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from rnn_jax.arguments.settings import flag, integer
 from rnn_jax.cell import Layer, Params
 from rnn_jax.checks import check_layer, check_params
+from rnn_jax.devices.platform import traced_for
 from rnn_jax.errors import ArgumentError
 from rnn_jax.unroll import step, unroll
 
@@ -54,7 +55,8 @@ def export(
         a single step, without one.
       lengths: Whether `run` takes the lengths of padded sequences, int32 of the batch's shape,
         as a third argument: `run.call(xs, carry, lengths)`, for what `unroll` says of them.
-      platforms: What to compile for, such as `("cpu", "cuda")`; where this runs if None.
+      platforms: What to compile for, such as `("cpu", "cuda")`; where this runs if None. For one
+        platform alone the loop is made as `BPTT` makes it there, for several as it does here.
 
     `serialize` needs the package flatbuffers (the extra `export`).
 
@@ -114,7 +116,9 @@ def export(
 def _program(
     f: Callable[..., Any], platforms: tuple[str, ...] | None, *arguments: Any
 ) -> "_Program":
-    made = jax.export.export(jax.jit(f), platforms=platforms)(*arguments)
+    alone = platforms is not None and len(platforms) == 1
+    with traced_for(platforms[0]) if alone else contextlib.nullcontext():
+        made = jax.export.export(jax.jit(f), platforms=platforms)(*arguments)
     return _Program(**{field.name: getattr(made, field.name) for field in fields(made)})
 
 

@@ -299,6 +299,11 @@ ROWS = {
         rnn.ArgumentError,
         "chunk must be a positive integer, got 0",
     ),
+    "BPTT: a loop without steps": (
+        lambda: rnn.BPTT(unroll=0),
+        rnn.ArgumentError,
+        "unroll must be a positive integer, got 0",
+    ),
     "BPTT: a store of less than nothing": (
         lambda: rnn.BPTT(store=-1),
         rnn.ArgumentError,
