@@ -3,6 +3,9 @@
 import argparse
 import itertools
 import json
+import math
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -30,9 +33,11 @@ def main(arguments: list[str] | None = None) -> None:
         # Before anything runs: on a CPU the devices are made when the first is asked for.
         jax.config.update("jax_num_cpu_devices", threads())
     output = options.output or RESULTS / jax.default_backend()
+    until = time.monotonic() + 60 * options.minutes
     for word in options.grids or DEFAULT:
-        result = run(word, options)
-        print(write(output / word, result, markdown).partition("## Every point")[0])
+        for result in run(word, options, until):
+            text = write(output / word, result, markdown)  # of each point: a stop loses nothing
+        print(text.partition("## Every point")[0])
         for path in plots.draw(result, output):
             print(path)
         if options.compare:
@@ -47,18 +52,21 @@ def _old(path: Path, word: str) -> Path:
     return path / f"{word}.json" if path.is_dir() else path
 
 
-def run(word: str, options: argparse.Namespace) -> dict:
-    """The result of one grid."""
+def run(word: str, options: argparse.Namespace, until: float) -> Iterator[dict]:
+    """The result of one grid, as it grows with each point."""
     grid = GRIDS[word]
     plan = Plan(
         options.competitors or grid.competitors,
         options.variants,
         QUICK if options.quick else Budget(seconds=options.seconds),
         options.limit,
+        until,
     )
     kinds = options.kinds or (QUICK_KINDS if options.quick else grid.kinds)
     points = list(itertools.product(kinds, _shapes(grid, options)))
     rows, absent = [], []
+    result = with_machine(grid=word, about=grid.about, rows=rows, absent=absent)
+    yield result
     with tqdm(total=len(points) * len(plan.entries()), unit="program", desc=word) as bar:
         for i, (kind, shape) in enumerate(points):
 
@@ -70,7 +78,7 @@ def run(word: str, options: argparse.Namespace) -> dict:
             rows += found.rows
             absent += found.absent
             bar.update((i + 1) * len(plan.entries()) - bar.n)
-    return with_machine(grid=word, about=grid.about, rows=rows, absent=absent)
+            yield result
 
 
 def _shapes(grid: Grid, options: argparse.Namespace) -> list[Shape]:
@@ -111,6 +119,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--limit", type=float, default=30.0, help="leave out a shape whose call takes longer, in s"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="for everything; what is left is absent"
     )
     options = parser.parse_args(arguments)
     for word in set(options.grids) - GRIDS.keys():

@@ -1,5 +1,7 @@
 """The rows of one shape: every competitor in the same process, in turn."""
 
+import math
+import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -29,6 +31,8 @@ class Plan(NamedTuple):
     budget: Budget = Budget()
     limit: float = 30.0
     """Seconds of one call. A shape at which a program takes longer is left out."""
+    until: float = math.inf
+    """The time, by `time.monotonic`, from which on no program is built any more."""
 
     def entries(self) -> list[tuple[str, str]]:
         """Variant and competitor; the floor first, which tells soonest that a shape takes long."""
@@ -51,6 +55,8 @@ def measure(
         variant, name = entry
         advance(name)
         try:
+            if time.monotonic() > plan.until:
+                raise Absent("there was no time left")
             step = COMPETITORS[name](shape, kind, VARIANTS[variant])
             steps[entry], first[entry] = step, _warm(step, plan.limit)
         except Absent as reason:

@@ -22,11 +22,14 @@ class Variant:
     the old; forward, outputs are returned in place of inputs."""
 
 
+CAPTURED = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,WHILE"
+"""What XLA collects into CUDA graphs: what it does by default, and loops. See docs/gpu.md."""
 PLAIN = "plain"
 VARIANTS: dict[str, Variant] = {
     PLAIN: Variant(),
     "bfloat16": Variant(dtype=jnp.bfloat16),
     "a device a core": Variant(split=True),
     "donated": Variant(donate=True),
+    "captured": Variant(options={"xla_gpu_enable_command_buffer": CAPTURED}),
 }
 """A row here is a word for `--variants`."""

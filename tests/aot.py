@@ -79,9 +79,7 @@ def _need(*wheels):
 
 @functools.cache
 def _h100():
-    topology = topologies.get_topology_desc(
-        platform="cuda", target_config=_H100, topology="1x1x1"
-    )
+    topology = topologies.get_topology_desc(platform="cuda", target_config=_H100, topology="1x1x1")
     return topology.devices[0]
 
 

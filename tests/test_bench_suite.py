@@ -13,8 +13,8 @@ import pytest
 
 import rnn_jax as rnn
 from benchmarks import __main__ as suite
-from benchmarks import compare, measure, plots
-from benchmarks.competitors import COMPETITORS, FLOOR, OURS, PARALLEL, SIDE_BY_SIDE, floor
+from benchmarks import compare, measure, on_gpu, plots
+from benchmarks.competitors import COMPETITORS, FLOOR, OURS, PARALLEL, SIDE_BY_SIDE, cudnn, floor
 from benchmarks.competitors.absent import Absent, needed
 from benchmarks.competitors.ours import cell_and_params
 from benchmarks.grids import GRIDS
@@ -331,6 +331,64 @@ def commands():
 @pytest.mark.parametrize("command", commands())
 def test_the_commands_of_the_documents_exist(command):
     suite._options(shlex.split(command)[3:])
+
+
+def test_what_no_time_is_left_for_is_named(tmp_path):
+    small = "scaling --quick --cells elman --sizes 1x32 --steps 64 --competitors rnn_jax"
+    suite.main([*small.split(), "--minutes", "0", "--output", str(tmp_path)])
+    result = json.loads((tmp_path / "scaling.json").read_text())
+    assert result["rows"] == []
+    assert [row["reason"] for row in result["absent"]] == ["there was no time left"]
+
+
+def test_the_lstm_of_cudnn_is_our_network(monkeypatch):
+    """With JAX's own reference in place of the call, which not even traces without a GPU."""
+    from jax.experimental import rnn as of_jax
+
+    def reference(xs, h, c, weights, lengths, inputs, hidden, layers, dropout, bidirectional):
+        unpacked = of_jax.unpack_lstm_weights(weights, inputs, hidden, layers, bidirectional)
+        sizes = inputs, hidden, layers, dropout, bidirectional
+        return of_jax.lstm_ref(xs, h, c, *unpacked, lengths, *sizes)
+
+    monkeypatch.setattr(of_jax, "lstm", reference)
+    shape = Shape("lstm", steps=4, batch=2, hidden=3)
+    with pytest.raises(Absent, match="runs on a GPU"):
+        COMPETITORS["cudnn"](shape, TRAINING, VARIANTS[PLAIN])
+    (cell, params), xs = cell_and_params(shape), inputs(shape, jnp.float32)
+    network = cudnn.network(shape)
+
+    _, ours = rnn.unroll(cell, params, xs)
+    np.testing.assert_allclose(network.forward(network.params, xs), ours, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_program_for_a_gpu_compares_and_times(tmp_path):
+    on_gpu.main(["--smoke", "--output", str(tmp_path)])
+    rows = json.loads((tmp_path / "agreement.json").read_text())["rows"]
+    assert {row["dtype"] for row in rows} == set(on_gpu.BOUNDS)
+    compared = [row["method"] for row in rows if row["error"] is not None]
+    assert set(compared) == set(on_gpu.METHODS)
+    assert (tmp_path / "scaling.md").exists()
+    assert "| float32 | lru | Associative |" in (tmp_path / "agreement.md").read_text()
+
+
+def test_a_method_with_other_numbers_is_found(monkeypatch, tmp_path):
+    def of_half(cell, params, xs, carry):
+        return rnn.Scan()(cell, params, jax.tree.map(lambda x: x / 2, xs), carry)
+
+    monkeypatch.setattr(on_gpu, "METHODS", {"half": of_half})
+    monkeypatch.setattr(on_gpu, "BOUNDS", {"float32": 1e-4})
+    monkeypatch.setattr(on_gpu.suite, "main", lambda words: None)
+    with pytest.raises(SystemExit, match=r"agreement\.md"):
+        on_gpu.main(["--smoke", "--output", str(tmp_path)])
+    assert "| **no** |" in (tmp_path / "agreement.md").read_text()
+
+
+def test_what_is_run_on_a_gpu_is_of_the_command_line():
+    for _, words in on_gpu.TIMED:
+        options = suite._options(words)
+        assert suite._shapes(GRIDS[options.grids[0]], options)
+        assert {"cudnn", OURS} <= set(options.competitors)
 
 
 def test_a_grid_that_is_not_there_is_refused(capsys):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import rnn_jax as rnn
 from benchmarks.competitors import (
     by_hand,
+    cudnn,
     equinox,
     flax_linen,
     flax_nnx,
@@ -47,6 +48,7 @@ PEERS: dict[str, Callable[[Shape, str, Variant], Step]] = {
     "equinox": equinox.build,
     "keras": keras.build,
     "torch": torch.build,
+    "cudnn": cudnn.build,
 }
 COMPETITORS: dict[str, Callable[[Shape, str, Variant], Step]] = {
     **{

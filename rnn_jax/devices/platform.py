@@ -27,7 +27,7 @@ def _platform(tree: Any) -> str:
     for mesh in (*split, jax.sharding.get_abstract_mesh()):
         if mesh.abstract_device is not None:
             return mesh.abstract_device.platform
-    device = jax.config.jax_default_device
+    device = jax.config.jax_default_device  # type: ignore[attr-defined]
     if device is None:
         return jax.default_backend()
     return device if isinstance(device, str) else device.platform

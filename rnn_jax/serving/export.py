@@ -85,7 +85,8 @@ def export(
     """
     dtype = _check(cell, params)
     lead, batch_shape = _sizes(block, batch_shape)
-    platforms = None if platforms is None else _platforms(platforms)
+    here = (jax.export.default_export_platform(),)
+    platforms = here if platforms is None else _platforms(platforms)
     if flag("export: lengths", lengths) and not lead:
         raise ArgumentError("export: lengths are those of a block of steps, and block is None.")
     shapes = jax.eval_shape(lambda: cell.initial_carry(params, batch_shape))
@@ -113,11 +114,9 @@ def export(
     )
 
 
-def _program(
-    f: Callable[..., Any], platforms: tuple[str, ...] | None, *arguments: Any
-) -> "_Program":
-    alone = platforms is not None and len(platforms) == 1
-    with traced_for(platforms[0]) if alone else contextlib.nullcontext():
+def _program(f: Callable[..., Any], platforms: tuple[str, ...], *arguments: Any) -> "_Program":
+    # What several share is traced for where this runs.
+    with traced_for(*platforms) if len(platforms) == 1 else contextlib.nullcontext():
         made = jax.export.export(jax.jit(f), platforms=platforms)(*arguments)
     return _Program(**{field.name: getattr(made, field.name) for field in fields(made)})
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.methods.blocks import before_each, length, scan_blocks
+from rnn_jax.methods.blocks import before_each, scan_blocks
 from rnn_jax.methods.linear.operator import Operator
 from rnn_jax.methods.linear.system import Linear
 from rnn_jax.methods.tangent import Keep, Kept
