@@ -1,4 +1,4 @@
-"""What tests/test_sharding.py runs on eight devices, each with a part of time, in its own process."""
+"""What tests/test_sharding.py runs on eight devices, each with a part of time, in a process."""
 
 import math
 import sys
@@ -20,6 +20,8 @@ SIZES, NAMES = (4, 2), ("time", "data")
 AUTO = jax.make_mesh(SIZES, NAMES, axis_types=(AxisType.Auto,) * 2)
 EXPLICIT = jax.make_mesh(SIZES, NAMES)  # JAX's default
 EVERYWHERE = jax.make_mesh((8,), ("time",))
+OVER_BOTH, OVER_TIME = P("time", "data"), P("time")
+IN_CHUNKS = rnn.Associative()
 STEPS, BATCH = 24, 4
 
 
@@ -27,7 +29,7 @@ def put(mesh, spec, tree):
     return jax.device_put(tree, NamedSharding(mesh, spec))
 
 
-def explicit(f, arguments, mesh=EXPLICIT, spec=P("time", "data")):
+def explicit(f, arguments, mesh=EXPLICIT, spec=OVER_BOTH):
     """The types of the arrays say how they are split; marks and params are whole at first."""
     params, xs, marks = arguments
     return jax.jit(f), (put(mesh, P(), params), put(mesh, spec, xs), put(mesh, P(), marks))
@@ -35,13 +37,13 @@ def explicit(f, arguments, mesh=EXPLICIT, spec=P("time", "data")):
 
 def in_shardings(f, arguments):
     """An Auto mesh that only `jax.jit` is told of."""
-    specs = (P(), P("time", "data"), P())
+    specs = (P(), OVER_BOTH, P())
     where = tuple(NamedSharding(AUTO, spec) for spec in specs)
     return jax.jit(f, in_shardings=where), arguments
 
 
 WAYS = {
-    explicit: (rnn.Associative(), rnn.Automatic(), rnn.Associative(chunks=8)),
+    explicit: (IN_CHUNKS, rnn.Automatic(), rnn.Associative(chunks=8)),
     in_shardings: (rnn.Associative(devices=4),),
 }
 
@@ -61,8 +63,8 @@ def travels():
     """
     cell, steps, batch = rnn.MinGRU(3, 5), 4096, 2
     arguments = cell.init(jax.random.key(0), jnp.float64), jnp.ones((steps, batch, 3)), {}
-    alone = jax.jit(gradient(cell, rnn.Associative())).lower(*arguments).compile(AS_USERS_HAVE_IT)
-    f, split = explicit(gradient(cell, rnn.Associative()), arguments, EVERYWHERE, P("time"))
+    alone = jax.jit(gradient(cell, IN_CHUNKS)).lower(*arguments).compile(AS_USERS_HAVE_IT)
+    f, split = explicit(gradient(cell, IN_CHUNKS), arguments, EVERYWHERE, OVER_TIME)
     program = f.lower(*split).compile(AS_USERS_HAVE_IT)
 
     chunks = 8 * 16  # the largest divisor of 512 steps that is at most their root
@@ -95,7 +97,7 @@ def everything():
     cell = rnn.LRU(2, 3)
     params, xs = cell.init(jax.random.key(0), jnp.float64), jnp.ones((STEPS, BATCH, 2))
 
-    def curved(params, xs, marks, method=rnn.Associative()):
+    def curved(params, xs, marks, method=IN_CHUNKS):
         along = lambda params: gradient(cell, method)(params, xs, marks)  # noqa: E731
         return jax.jvp(along, (params,), (params,))
 
@@ -112,7 +114,7 @@ def refused(split):
     for method in (rnn.BPTT(), rnn.Scan(), rnn.Newton()):
         with pytest.raises(rnn.ArgumentError, match="split over 4 devices along time, and "):
             rnn.unroll(gru, params, xs, method=method)
-    for method in (rnn.Associative(), rnn.Automatic()):
+    for method in (IN_CHUNKS, rnn.Automatic()):
         with pytest.raises(rnn.StructureError, match="is not linear in its carry"):
             rnn.unroll(gru, params, xs, method=method)
     with pytest.raises(rnn.ArgumentError, match="split over 4 devices along time"):
@@ -133,7 +135,7 @@ def table():
             continue
         found += 1
         for marks in ({}, all_marks()):
-            compare(case.cell, params, xs, marks, key, {explicit: (rnn.Associative(),)})
+            compare(case.cell, params, xs, marks, key, {explicit: (IN_CHUNKS,)})
         jax.clear_caches()
     assert found >= 8, found
 

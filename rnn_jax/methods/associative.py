@@ -52,7 +52,7 @@ class Associative:
         settle(self, chunks=optional(positive), devices=positive)
 
     def over_devices(self, devices: int) -> "Associative":
-        """Each runs its own chunks; what passes between them is what each chunk makes of a carry."""
+        """Each runs its own chunks, and hands on what they make of a carry."""
         return dataclasses.replace(self, devices=devices)
 
     def __call__(
