@@ -48,8 +48,9 @@ gpu_device_info {
 """
 # To try out kernels takes a GPU.
 _OPTIONS = {"gpu": {"xla_gpu_autotune_level": 0}, "tpu": {}}
-# What libtpu would otherwise ask a server in a data centre.
+# What libtpu would otherwise ask a server in a data centre; and no TPU is taken from anyone.
 _TPU = {
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
     "TPU_WORKER_HOSTNAMES": "localhost",

@@ -40,8 +40,8 @@ class BPTT:
     None takes about as many as have a MiB of preactivations, but about 16 at least and 256 at most,
     in parts that are as equal as T allows: 64 for an LSTM of 64 units at batch 16, 16 for one of
     256 at batch 32, and 18 of 35 steps. On a GPU it is 16 MiB, and 2^14 steps at most: 1024 and
-    128 of those LSTMs. A chunk launches twenty to forty kernels beside those of its steps, and works in
-    memory of a few times its preactivations.
+    128 of those LSTMs. A chunk launches twenty to forty kernels beside those of its steps, and
+    works in memory of a few times its preactivations.
 
     Of what `jax.export` leaves open: a batch takes 16, as a large one would, and has nothing kept
     in `store`; a length is one chunk, whatever is asked for, as is a loop of `Scan`.
@@ -52,7 +52,6 @@ class BPTT:
     Kept, they are not computed again, which would be two of the eight matmuls of a training step;
     where all do not fit, none is kept. 0 keeps none ever.
     """
-
     unroll: int | None = None
     """How many steps an iteration of the compiled loops holds, forward and backward in time.
 
