@@ -28,6 +28,7 @@ from rnn_jax.cells.mgu import MGU, MGUCarry, MGUParams
 from rnn_jax.cells.min_gru import MinGRU, MinGRUParams
 from rnn_jax.cells.min_lstm import MinLSTM, MinLSTMParams
 from rnn_jax.cells.projected_lstm import ProjectedLSTM, ProjectedLSTMCarry, ProjectedLSTMParams
+from rnn_jax.cells.reset_before_gru import ResetBeforeGRU, ResetBeforeGRUParams
 from rnn_jax.cells.rglru import RGLRU, RGLRUParams
 from rnn_jax.cells.s5 import S5, S5Params
 from rnn_jax.cells.selective_ssm import SelectiveSSM, SelectiveSSMParams
@@ -169,6 +170,8 @@ __all__ = [
     "RGLRUParams",
     "RNNError",
     "Recurrence",
+    "ResetBeforeGRU",
+    "ResetBeforeGRUParams",
     "Residual",
     "ResidualLayer",
     "S5Params",

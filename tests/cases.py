@@ -12,7 +12,7 @@ import pytest
 import rnn_jax as rnn
 from tests import reference, reference_linear
 from tests.split import OutputGated
-from tests.unsplit import PeepholeLSTM, ResetBeforeGRU
+from tests.unsplit import PeepholeLSTM
 
 # What a row is run for where not all rows can be run; see `every`.
 NOTHING: frozenset[str] = frozenset()  # there is another row like it
@@ -139,8 +139,8 @@ CASES = [
     Case("indrnn", lambda: rnn.IndRNN(2, 3), reference.loop(reference_linear.indrnn), NOTHING),
     Case("peephole", lambda: PeepholeLSTM(2, 3), peephole, LOOP),
     Case(
-        "reset-before",
-        lambda: ResetBeforeGRU(2, 3),
+        "reset-before-gru",
+        lambda: rnn.ResetBeforeGRU(2, 3),
         reference.loop(reference.reset_before_gru),
         RECURRENCE | ARITHMETIC | {"analysis"},
     ),

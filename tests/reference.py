@@ -242,10 +242,11 @@ def output_gated(params, carry, x):
 
 
 def reset_before_gru(p, carry, x):
-    h = carry["h"]
-    r = sigmoid(x @ p["w_xr"] + h @ p["w_hr"])
-    z = sigmoid(x @ p["w_xz"] + h @ p["w_hz"])
-    candidate = np.tanh(x @ p["w_xn"] + (r * h) @ p["w_hn"])
+    h, n = carry["h"], carry["h"].shape[-1]
+    w, u, b = p["w_xh"], p["w_hh"], p["b_h"]
+    r = sigmoid(x @ w[:, :n] + h @ u[:, :n] + b[:n])
+    z = sigmoid(x @ w[:, n : 2 * n] + h @ u[:, n:] + b[n : 2 * n])
+    candidate = np.tanh(x @ w[:, 2 * n :] + (r * h) @ p["w_hn"] + b[2 * n :])
     h = (1 - z) * candidate + z * h
     return {"h": h}, h
 

@@ -284,7 +284,7 @@ NONLINEARITIES = {
     "gru": 3,
     "mgu": 2,
     "peephole": 5,
-    "reset-before": 3,
+    "reset-before-gru": 3,
     "stack": 4,
 }
 

@@ -11,14 +11,14 @@ import pytest
 import rnn_jax as rnn
 from tests.cases import CASES, assert_close, every, plain
 from tests.split import OutputGatedParams
-from tests.unsplit import PeepholeParams, ResetBeforeParams
+from tests.unsplit import PeepholeParams
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
 MODEL = rnn.stack(rnn.LSTM(2, 3), rnn.residual(rnn.learned_carry(rnn.GRU(3, 3))))
 
 # The library's own are known to jax.export; a user's are for the user to name.
-for kind in PeepholeParams, ResetBeforeParams, OutputGatedParams:
+for kind in PeepholeParams, OutputGatedParams:
     jax.export.register_namedtuple_serialization(kind, serialized_name=kind.__name__)
 
 

@@ -132,9 +132,9 @@ def test_what_is_around_a_cell_does_not_matter(key):
     cell = rnn.stack(rnn.residual(inner), rnn.Dropout(4, 0.5))
     names = [*rnn.analysis.recurrent_matrices(cell, cell.init(key))]
     assert [name.rpartition("w_hh")[2] for name in names] == ["", ".0", ".1"]
-    (case,) = (case for case in REMEMBERING if case.name == "reset-before")
+    (case,) = (case for case in REMEMBERING if case.name == "reset-before-gru")
     found = rnn.analysis.recurrent_matrices(case.cell, case.params())
-    assert [*found] == ["w_hr", "w_hz", "w_hn"]
+    assert [*found] == ["w_hh.0", "w_hh.1", "w_hn"]
 
 
 @pytest.mark.parametrize("lags", [[8], [-1], [1.5]])

@@ -1,4 +1,4 @@
-"""Two cells as a user would write them whose step does not split into `recur` and `update`."""
+"""A cell as a user would write it whose step does not split into `recur` and `update`."""
 
 import dataclasses
 from typing import NamedTuple
@@ -49,46 +49,3 @@ class PeepholeLSTM(rnn.Cell):
         c = f * carry.c + i * jnp.tanh(g)
         h = jax.nn.sigmoid(o + p_o * c) * jnp.tanh(c)
         return rnn.LSTMCarry(h, c), h
-
-
-class ResetBeforeParams(NamedTuple):
-    w_xr: jax.Array
-    w_xz: jax.Array
-    w_xn: jax.Array
-    w_hr: jax.Array
-    w_hz: jax.Array
-    w_hn: jax.Array
-
-
-@dataclasses.dataclass(frozen=True)
-class ResetBeforeGRU(rnn.Cell):
-    """Cho et al. 2014 as published: the reset gate acts before the candidate's matmul."""
-
-    input_size: int
-    hidden_size: int
-
-    @property
-    def input(self):
-        return rnn.Input((self.input_size,), jnp.floating)
-
-    def init(self, key, dtype=jnp.float32):
-        keys = jax.random.split(key, 6)
-        rows = [self.input_size] * 3 + [self.hidden_size] * 3
-        init = jax.nn.initializers.glorot_uniform()
-        return ResetBeforeParams(
-            *(init(k, (n, self.hidden_size), dtype) for k, n in zip(keys, rows, strict=True))
-        )
-
-    def initial_carry(self, params, batch_shape=()):
-        return rnn.GRUCarry(jnp.zeros((*batch_shape, self.hidden_size), params.w_hr.dtype))
-
-    def project(self, params, xs):
-        return xs @ params.w_xr, xs @ params.w_xz, xs @ params.w_xn
-
-    def step(self, params, carry, z):
-        h = carry.h
-        r = jax.nn.sigmoid(z[0] + h @ params.w_hr)
-        u = jax.nn.sigmoid(z[1] + h @ params.w_hz)
-        candidate = jnp.tanh(z[2] + (r * h) @ params.w_hn)
-        h = (1 - u) * candidate + u * h
-        return rnn.GRUCarry(h), h

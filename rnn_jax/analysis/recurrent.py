@@ -127,20 +127,20 @@ def _apply(equation: Any, values: list[_Value], products: list[_Product]) -> lis
         numbers = numbers if equation.primitive.multiple_results else [numbers]
         return [_Value(number, names, reads) for number in numbers]
     if equation.primitive.name == "dot_general":
-        matrix = _weight(equation, values)
-        if matrix is not None:
-            products.append(_Product("+".join(sorted(names)), matrix, reads))
+        weight = _weight(equation, values)
+        if weight is not None:
+            products.append(_Product("+".join(sorted(weight.names)), weight.number, reads))
             return [_Value(None, frozenset(), frozenset([len(products) - 1]))]
     return [_Value(None, names, reads) for _ in equation.outvars]
 
 
-def _weight(equation: Any, values: list[_Value]) -> jax.Array | None:
+def _weight(equation: Any, values: list[_Value]) -> _Value | None:
     """The matrix `(rows, columns)` of a product of it with what is not made of params alone."""
     contracted, batched = equation.params["dimension_numbers"]
     for value, axes, batch_axes in zip(values, contracted, batched, strict=True):
         one_axis = len(axes) == 1 and not batch_axes
         if one_axis and value.number is not None and value.names and value.number.ndim == 2:
-            return jnp.moveaxis(value.number, axes[0], 0)
+            return value._replace(number=jnp.moveaxis(value.number, axes[0], 0))
     return None
 
 

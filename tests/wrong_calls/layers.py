@@ -29,6 +29,11 @@ ROWS = {
         rnn.ArgumentError,
         "GRU: input_size must be a positive integer, got '3'",
     ),
+    "ResetBeforeGRU: no units": (
+        lambda: rnn.ResetBeforeGRU(3, 0),
+        rnn.ArgumentError,
+        "ResetBeforeGRU: hidden_size must be a positive integer, got 0",
+    ),
     "MGU: sizes in a tuple": (
         lambda: rnn.MGU((3, 5), 5),
         rnn.ArgumentError,
