@@ -7,7 +7,7 @@ from rnn_jax.process.interrupts import leave_while_starting
 
 leave_while_starting()
 
-from rnn_jax import analysis, batching, decoding, tasks, training
+from rnn_jax import analysis, batching, decoding, interop, tasks, training
 from rnn_jax.arithmetic import surrogate
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, SplitCell
 from rnn_jax.cells.complex import Complex
@@ -204,6 +204,7 @@ __all__ = [
     "ctc_loss",
     "decoding",
     "export",
+    "interop",
     "keep_memory",
     "leaky",
     "learned_carry",

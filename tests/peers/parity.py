@@ -47,8 +47,8 @@ def moved(tree, seed=0):
     return structure.unflatten([jnp.asarray(rng.normal(size=leaf.shape) / 2) for leaf in leaves])
 
 
-def happens(lengths):
-    return np.arange(STEPS)[:, None] < np.asarray(lengths)
+def happens(lengths, steps=STEPS):
+    return np.arange(steps)[:, None] < np.asarray(lengths)
 
 
 def spoiled(xs, valid):

@@ -1,12 +1,14 @@
 """Parity with haiku.ResetCore: marks between sequences, in either direction.
 
-Haiku's GRU applies the reset before the matmul, which is no cell of rnn_jax.
+The weights are read by rnn_jax.interop.haiku, core by core.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import rnn_jax as rnn
 from tests.cases import assert_close
@@ -18,22 +20,14 @@ hk = pytest.importorskip("haiku", reason="haiku is absent: `make test-peers` ins
 MODEL = rnn.stack(rnn.LSTM(INPUTS, HIDDEN), rnn.Elman(HIDDEN, HIDDEN, activation=jax.nn.relu))
 
 
-def lstm(linear):
-    """x and h in one matrix, x above; the gates in the order i g f o; 1 is added to f each step."""
-    (w_xi, w_xg, w_xf, w_xo), (w_hi, w_hg, w_hf, w_ho) = (
-        jnp.split(w, 4, -1) for w in jnp.split(linear["w"], [INPUTS])
-    )
-    b_i, b_g, b_f, b_o = jnp.split(linear["b"], 4)
-    return rnn.LSTMParams(
-        w_xh=jnp.concatenate([w_xi, w_xf, w_xg, w_xo], -1),
-        w_hh=jnp.concatenate([w_hi, w_hf, w_hg, w_ho], -1),
-        b_h=jnp.concatenate([b_i, b_f + 1, b_g, b_o]),
-    )
-
-
-def elman(at_input, at_state):
-    """The two biases are added, so that their sum is all."""
-    return rnn.ElmanParams(at_input["w"], at_state["w"], at_input["b"] + at_state["b"])
+def read(weights, *modules):
+    """Each core by the names of its modules."""
+    found = []
+    for module in modules:
+        inside = {n: w for n, w in weights.items() if n.split("/")[0] == module}
+        found.append(rnn.interop.haiku.read(inside))
+    layers, params = zip(*found, strict=True)
+    return rnn.stack(*layers), params
 
 
 def run_haiku(reverse):
@@ -57,12 +51,10 @@ def test_resets_have_the_numbers_of_haiku(reverse):
         return peer.apply(weights, xs, before, reset)
 
     def ours(weights, xs, before, reset):
-        params = (
-            lstm(weights["lstm/linear"]),
-            elman(weights["vanilla/linear"], weights["vanilla/linear_1"]),
-        )
+        layer, params = read(weights, "lstm", "vanilla")
+        assert layer == MODEL
         carry = rnn.LSTMCarry(h=before[0].hidden, c=before[0].cell), rnn.ElmanCarry(before[1])
-        carry, ys = rnn.unroll(MODEL, params, xs, carry, reset=reset, reverse=reverse)
+        carry, ys = rnn.unroll(layer, params, xs, carry, reset=reset, reverse=reverse)
         return ys, (hk.LSTMState(hidden=carry[0].h, cell=carry[0].c), carry[1].h)
 
     xs = parity.draw(STEPS, BATCH, INPUTS)
@@ -73,3 +65,47 @@ def test_resets_have_the_numbers_of_haiku(reverse):
     for reset in marks:
         point = weights, xs, before
         assert_close(parity.outcome(ours, point, reset), parity.outcome(theirs, point, reset))
+
+
+CORES = {
+    "vanilla": (lambda hidden: hk.VanillaRNN(hidden), rnn.ElmanCarry, lambda h: h),
+    "one-bias": (
+        lambda hidden: hk.VanillaRNN(hidden, double_bias=False),
+        rnn.ElmanCarry,
+        lambda h: h,
+    ),
+    "gru": (lambda hidden: hk.GRU(hidden), rnn.GRUCarry, lambda h: h),
+    "lstm": (lambda hidden: hk.LSTM(hidden), rnn.LSTMCarry, lambda h, c: hk.LSTMState(h, c)),
+}
+
+
+@settings(max_examples=4)
+@given(data=st.data())
+@pytest.mark.parametrize("name", CORES)
+def test_any_shape_has_the_numbers_of_haiku(name, data):
+    """And what is read, written again, is what Haiku runs."""
+    make, carry, state = CORES[name]
+    inputs, hidden, steps, batch = (data.draw(st.integers(1, 4)) for _ in range(4))
+    peer = hk.without_apply_rng(
+        hk.transform(lambda xs, before: hk.dynamic_unroll(make(hidden), xs, before))
+    )
+
+    def theirs(weights, xs, before):
+        ys, after = peer.apply(weights, xs, state(*before))
+        return ys, tuple(after) if isinstance(after, tuple) else (after,)
+
+    def ours(weights, xs, before):
+        cell, params = rnn.interop.haiku.read(weights)
+        after, ys = rnn.unroll(cell, params, xs, carry(*before))
+        return ys, tuple(after)
+
+    xs = parity.draw(steps, batch, inputs)
+    before = tuple(parity.draw(len(carry._fields), batch, hidden, seed=1))
+    weights = parity.moved(peer.init(jax.random.key(0), xs, state(*before)))
+    expected = parity.outcome(theirs, (weights, xs, before))
+    assert_close(parity.outcome(ours, (weights, xs, before)), expected)
+
+    again = rnn.interop.haiku.write(*rnn.interop.haiku.read(weights))
+    if name != "one-bias":  # there is a place for a second one
+        assert jax.tree.structure(again) == jax.tree.structure(weights)
+        assert_close(theirs(again, xs, before), expected[0])
