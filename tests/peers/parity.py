@@ -10,12 +10,16 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from hypothesis import Phase, settings
 from jax.flatten_util import ravel_pytree
 
 STEPS, BATCH, INPUTS, HIDDEN = 5, 3, 2, 3
 
 # Of any order: the longest in the middle, then twice, then with steps that no sequence has.
 LENGTHS = [(2, 5, 4), (5, 1, 5), (1, 2, 1)]
+
+# A few shapes: each is compiled, so that to look for a smaller one that fails takes minutes.
+some_shapes = settings(max_examples=4, phases=[Phase.generate])
 
 
 def weighed(out):

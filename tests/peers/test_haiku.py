@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import rnn_jax as rnn
@@ -79,7 +79,7 @@ CORES = {
 }
 
 
-@settings(max_examples=4)
+@parity.some_shapes
 @given(data=st.data())
 @pytest.mark.parametrize("name", CORES)
 def test_any_shape_has_the_numbers_of_haiku(name, data):

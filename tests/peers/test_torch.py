@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import rnn_jax as rnn
@@ -132,7 +132,7 @@ def test_packed_sequences_have_the_numbers_of_torch(name, layers, both):
     assert_parity(peer, module, STEPS, BATCH, LENGTHS)
 
 
-@settings(max_examples=4)
+@parity.some_shapes
 @given(data=st.data())
 @pytest.mark.parametrize("name", PEERS)
 def test_any_shape_has_the_numbers_of_torch(name, data):
@@ -201,7 +201,7 @@ def test_what_torch_has_and_we_have_not_is_refused(tmp_path):
     with pytest.raises(rnn.StructureError, match=r"'out\.weight', 'out\.bias' is of no .*'rnn\.'"):
         read(model)
     torch.save(torch.nn.GRU(2, 3).state_dict(), tmp_path / "weights.pt")
-    with pytest.raises(rnn.ArgumentError, match="is no safetensors file .* can run code"):
+    with pytest.raises(rnn.ArgumentError, match=r"is no safetensors file .* can run code"):
         read(tmp_path / "weights.pt")
     with pytest.raises(rnn.ArgumentError, match="there is no file"):
         read(tmp_path / "absent.safetensors")
