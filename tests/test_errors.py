@@ -32,6 +32,7 @@ PUBLIC = {
     "analysis.plots.": rnn.analysis.plots,
     "batching.": rnn.batching,
     "decoding.": rnn.decoding,
+    **{f"interop.{name}.": getattr(rnn.interop, name) for name in rnn.interop.__all__},
     "tasks.": rnn.tasks,
     "training.": rnn.training,
 }

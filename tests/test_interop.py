@@ -4,6 +4,7 @@
 """
 
 import itertools
+from pathlib import Path
 from types import ModuleType
 
 import jax
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rnn_jax as rnn
+from rnn_jax.interop.description import describe
 from rnn_jax.interop.names import named
 from rnn_jax.interop.own import ELMAN, SIZES
 from rnn_jax.interop.sizes import misfit
@@ -304,3 +306,10 @@ def test_settings_that_arrays_do_not_hold_do_not_hinder(key):
     cell = rnn.LSTM(2, 3, memory_bias=rnn.Chrono(50))
     layer, _ = rnn.interop.torch.read(rnn.interop.torch.write(cell, cell.init(key)))
     assert layer == rnn.LSTM(2, 3)
+
+
+def test_the_page_has_the_tables():
+    page = (Path(__file__).parent.parent / "docs" / "interop.md").read_text(encoding="utf-8")
+    for module in MODULES:
+        table = describe(module.LIBRARY)
+        assert table in page, f"docs/interop.md needs this:\n\n{table}"

@@ -22,7 +22,7 @@ GROUND = ["errors", "arguments", "devices", "process", "recurrence"]
 CONTRACT = [*GROUND, "cell", "methods"]
 SHARED = ["arithmetic", "initializers", "noise"]
 CORE = [*CONTRACT, *SHARED, "cells", "layers", "combinators", "checks", "unroll"]
-USES = ["losses", "serving", "training", "decoding", "batching", "tasks", "analysis"]
+USES = ["losses", "serving", "training", "decoding", "batching", "tasks", "analysis", "interop"]
 MAY_IMPORT = {
     "errors": [],
     "arguments": ["errors"],
@@ -55,9 +55,14 @@ MAY_IMPORT = {
 # What `import rnn_jax` must leave alone, for each costs more than all of rnn_jax, and the folders
 # that may import it: they are for those who use the command line, the plots or the adapters.
 HEAVY = {
+    "equinox": ["interop"],
     "flax": ["interop"],
+    "haiku": ["interop"],
+    "keras": ["interop"],
     "matplotlib": ["language", "analysis/plots"],
     "orbax": ["language"],
+    "safetensors": ["interop"],
+    "torch": ["interop"],
     "tqdm": ["language"],
 }
 

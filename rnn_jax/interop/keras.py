@@ -201,4 +201,4 @@ def _refuse(kind: str, name: str, wanted: str, found: Any) -> None:
     )
 
 
-__all__ = ["average", "read", "write"]
+__all__ = ["read", "write"]

@@ -1,4 +1,6 @@
-"""Parity with flax.nnx.RNN: lengths, in either direction and in both.
+"""Parity with flax.nnx.RNN: lengths, in either direction and in both; and with linen's.
+
+The weights are read by rnn_jax.interop.nnx and rnn_jax.interop.linen.
 
 Where Flax means something else, it is kept out of the comparison, and is this:
 
@@ -20,52 +22,39 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen, nnx
+from hypothesis import given
+from hypothesis import strategies as st
 
 import rnn_jax as rnn
 from tests.cases import assert_close
 from tests.peers import parity
 from tests.peers.parity import BATCH, HIDDEN, INPUTS, LENGTHS, STEPS
 
-nnx = pytest.importorskip("flax.nnx", reason="flax is absent: `make test-peers` installs it")
-
-
-def elman(w):
-    """Matrices are `(inputs, outputs)`, as here; one bias, at the inputs."""
-    return rnn.ElmanParams(w["dense_i"]["kernel"], w["dense_h"]["kernel"], w["dense_i"]["bias"])
-
-
-def lstm(w):
-    """The gates have one order, i f g o; one bias, at the recurrent weights."""
-    return rnn.LSTMParams(w["dense_i"]["kernel"], w["dense_h"]["kernel"], w["dense_h"]["bias"])
-
-
-def gru(w):
-    """The gates have one order, r z n; nothing is added to the candidate inside the reset."""
-    return rnn.GRUParams(*elman(w), b_hn=jnp.zeros(HIDDEN, w["dense_i"]["bias"].dtype))
-
 
 class Peer(NamedTuple):
     module: type
-    cell: rnn.Cell
-    params: Callable[[dict], Any]
     carry: Callable[[Any], Any]
     """From the state of Flax."""
     state: Callable[[Any], Any]
     """And back."""
+    width: int = 1
+    """Of how many arrays the state is."""
+
+
+def lstm(module):
+    return Peer(
+        module,
+        lambda state: rnn.LSTMCarry(c=state[0], h=state[1]),
+        lambda carry: (carry.c, carry.h),
+        2,
+    )
 
 
 PEERS = {
-    "elman": Peer(
-        nnx.SimpleCell, rnn.Elman(INPUTS, HIDDEN), elman, rnn.ElmanCarry, lambda carry: carry.h
-    ),
-    "lstm": Peer(
-        nnx.OptimizedLSTMCell,
-        rnn.LSTM(INPUTS, HIDDEN),
-        lstm,
-        lambda state: rnn.LSTMCarry(c=state[0], h=state[1]),
-        lambda carry: (carry.c, carry.h),
-    ),
-    "gru": Peer(nnx.GRUCell, rnn.GRU(INPUTS, HIDDEN), gru, rnn.GRUCarry, lambda carry: carry.h),
+    "elman": Peer(nnx.SimpleCell, rnn.ElmanCarry, lambda carry: carry.h),
+    "lstm": lstm(nnx.OptimizedLSTMCell),
+    "gru": Peer(nnx.GRUCell, rnn.GRUCarry, lambda carry: carry.h),
 }
 
 
@@ -91,9 +80,9 @@ def pure(module, **settings):
     return parity.moved(nnx.to_pure_dict(state)), run
 
 
-def before(peer, seed=0):
-    carry = peer.cell.initial_carry(peer.cell.init(jax.random.key(0)), (BATCH,))
-    return peer.state(parity.moved(carry, seed))
+def before(peer, seed=0, batch=BATCH, hidden=HIDDEN):
+    arrays = [*parity.draw(peer.width, batch, hidden, seed=seed)]
+    return tuple(arrays) if peer.width > 1 else arrays[0]
 
 
 def assert_parity(theirs, ours, weights, states):
@@ -113,8 +102,9 @@ def test_sequences_of_any_length_have_the_numbers_of_flax(name, reverse):
     weights, theirs = pure(built(peer), reverse=reverse, keep_order=True)
 
     def ours(weights, xs, state, lengths):
-        params, carry = peer.params(weights["cell"]), peer.carry(state)
-        carry, ys = rnn.unroll(peer.cell, params, xs, carry, lengths=lengths, reverse=reverse)
+        cell, params = rnn.interop.nnx.read(weights, activation=jnp.tanh)
+        carry = peer.carry(state)
+        carry, ys = rnn.unroll(cell, params, xs, carry, lengths=lengths, reverse=reverse)
         return ys, peer.state(carry)
 
     assert_parity(theirs, ours, weights, before(peer))
@@ -125,15 +115,139 @@ def test_a_bidirectional_layer_has_the_numbers_of_flax():
     ahead, behind = PEERS["lstm"], PEERS["gru"]
     module = nnx.Bidirectional(built(ahead), built(behind), time_major=True, return_carry=True)
     weights, theirs = pure(module)
-    layer = rnn.bidirectional(ahead.cell, behind.cell)
 
     def ours(weights, xs, state, lengths):
-        params = rnn.BidirectionalParams(
-            ahead.params(weights["forward_rnn"]["cell"]),
-            behind.params(weights["backward_rnn"]["cell"]),
-        )
+        layer, params = rnn.interop.nnx.read(weights)
         carry = rnn.BidirectionalCarry(ahead.carry(state[0]), behind.carry(state[1]))
         carry, ys = rnn.unroll(layer, params, xs, carry, lengths=lengths)
         return ys, (ahead.state(carry.forward), behind.state(carry.backward))
 
     assert_parity(theirs, ours, weights, (before(ahead, 1), before(behind, 2)))
+
+
+@pytest.fixture
+def promoting():
+    """What Flax needs while it makes modules and runs them."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+LINEN = {
+    "simple": (linen.SimpleCell, PEERS["elman"]),
+    "lstm": (linen.LSTMCell, PEERS["lstm"]),
+    "optimized": (linen.OptimizedLSTMCell, PEERS["lstm"]),
+    "gru": (linen.GRUCell, PEERS["gru"]),
+}
+
+
+@pytest.mark.usefixtures("promoting")
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n == "gru" else pytest.mark.slow) for n in LINEN]
+)
+def test_sequences_of_any_length_have_the_numbers_of_linen(name):
+    make, peer = LINEN[name]
+    module = linen.RNN(make(HIDDEN, param_dtype=jnp.float64), time_major=True, return_carry=True)
+    weights = module.init(jax.random.key(0), jnp.zeros((STEPS, BATCH, INPUTS)))
+
+    def theirs(weights, xs, state, lengths):
+        after, ys = module.apply(weights, xs, initial_carry=state, seq_lengths=lengths)
+        valid = jnp.arange(STEPS, dtype=lengths.dtype)[:, None] < lengths
+        return jnp.where(valid[..., None], ys, 0.0), after
+
+    def ours(weights, xs, state, lengths):
+        cell, params = rnn.interop.linen.read(weights, activation=jnp.tanh)
+        carry, ys = rnn.unroll(cell, params, xs, peer.carry(state), lengths=lengths)
+        return ys, peer.state(carry)
+
+    assert_parity(theirs, ours, parity.moved(weights), before(peer))
+
+
+@pytest.mark.usefixtures("promoting")
+@pytest.mark.slow
+@parity.some_shapes
+@given(data=st.data())
+@pytest.mark.parametrize("name", ["elman", "lstm", "plain lstm", "gru"])
+def test_any_shape_has_the_numbers_of_nnx(name, data):
+    """Modules of layers and directions; read, written, and put into another module."""
+    peer = PEERS.get(name, lstm(nnx.LSTMCell))
+    inputs, hidden, steps, batch = (data.draw(st.integers(1, 4)) for _ in range(4))
+    depth, both = data.draw(st.integers(1, 3)), data.draw(st.booleans())
+
+    def model(kind, seed):
+        rngs, layers, features = nnx.Rngs(seed), [], inputs
+        wide = {"dtype": jnp.float64, "param_dtype": jnp.float64, "rngs": rngs}
+        for _ in range(depth):
+            cells = [
+                nnx.RNN(kind(features, hidden, **wide), time_major=True) for _ in range(1 + both)
+            ]
+            layers.append(nnx.Bidirectional(*cells, time_major=True) if both else cells[0])
+            features = hidden * (1 + both)
+        return nnx.Sequential(*layers) if depth > 1 else layers[0]
+
+    module = model(peer.module, 0)
+    definition, state, rest = nnx.split(module, nnx.Param, ...)
+    weights = parity.moved(nnx.to_pure_dict(state))
+
+    def theirs(weights, xs):
+        own, others = jax.tree.map(lambda x: x, (state, rest))  # to run a module writes into it
+        nnx.replace_by_pure_dict(own, weights)
+        return nnx.merge(definition, own, others)(xs)
+
+    def ours(weights, xs):
+        layer, params = rnn.interop.nnx.read(weights, activation=jnp.tanh)
+        return rnn.unroll(layer, params, xs)[1]
+
+    xs = parity.draw(steps, batch, inputs)
+    expected = parity.outcome(theirs, (weights, xs))
+    assert_close(parity.outcome(ours, (weights, xs)), expected)
+
+    nnx.update(module, weights)
+    layer, params = rnn.interop.nnx.read(module)
+    assert_close(rnn.unroll(layer, params, xs)[1], expected[0])
+    # An LSTM is written as the optimized one.
+    other = model(nnx.OptimizedLSTMCell if "lstm" in name else peer.module, 1)
+    nnx.update(other, rnn.interop.nnx.write(layer, params))
+    assert_close(other(xs), expected[0])
+
+
+@pytest.mark.usefixtures("promoting")
+@pytest.mark.parametrize("both", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_what_is_written_is_the_tree_of_linen(both):
+    cell = rnn.GRU(INPUTS, HIDDEN)
+    layer = rnn.bidirectional(cell, cell) if both else cell
+    inside = [
+        linen.RNN(linen.GRUCell(HIDDEN, param_dtype=jnp.float64), time_major=True)
+        for _ in range(1 + both)
+    ]
+    module = linen.Bidirectional(*inside, time_major=True) if both else inside[0]
+    params = parity.moved(layer.init(jax.random.key(0)))
+    variables = rnn.interop.linen.write(layer, params)
+    xs = parity.draw(STEPS, BATCH, INPUTS)
+    like = jax.eval_shape(module.init, jax.random.key(0), xs)
+    assert jax.tree.structure(variables) == jax.tree.structure(like)
+    assert_close(rnn.unroll(layer, params, xs)[1], module.apply(variables, xs))
+
+
+@pytest.mark.usefixtures("promoting")
+def test_what_flax_has_and_we_have_not_is_refused():
+    read, rngs = rnn.interop.nnx.read, nnx.Rngs(0)
+    with pytest.raises(rnn.StructureError, match="Flax nnx: read needs a recurrent layer"):
+        read(nnx.Linear(2, 3, rngs=rngs))
+    with pytest.raises(rnn.StructureError, match=r"unroll\(\.\.\., reverse=True\)"):
+        read(nnx.RNN(nnx.GRUCell(2, 3, rngs=rngs), reverse=True))
+    with pytest.raises(rnn.StructureError, match="another gate_fn than sigmoid"):
+        read(nnx.GRUCell(2, 3, gate_fn=jnp.sin, rngs=rngs))
+    with pytest.raises(rnn.StructureError, match="another activation_fn than tanh"):
+        read(nnx.LSTMCell(2, 3, activation_fn=jnp.sin, rngs=rngs))
+    with pytest.raises(rnn.StructureError, match="residual=True has no counterpart"):
+        read(nnx.SimpleCell(2, 3, residual=True, rngs=rngs))
+    with pytest.raises(rnn.ArgumentError, match="activation is for arrays alone"):
+        read(nnx.SimpleCell(2, 3, rngs=rngs), activation=jnp.tanh)
+    for reset_gate in (False, True):
+        variables = linen.MGUCell(3, reset_gate=reset_gate).init(
+            jax.random.key(0), jnp.zeros((1, 3)), jnp.zeros((1, 2))
+        )
+        with pytest.raises(
+            rnn.StructureError, match=r"MGUCell cannot be read, for .*other way round"
+        ):
+            rnn.interop.linen.read(variables)

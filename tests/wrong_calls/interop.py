@@ -1,0 +1,200 @@
+"""Weights of other libraries that are none, and layers that they have not."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import rnn_jax as rnn
+from rnn_jax import interop
+from tests.wrong_calls.given import CELL, KEY, LSTM, LSTM_PARAMS, MODEL, MODEL_PARAMS, PARAMS
+
+TORCH = interop.torch.write(LSTM, LSTM_PARAMS)
+GRU = rnn.GRU(3, 5)
+BEFORE = rnn.ResetBeforeGRU(3, 5)
+JORDAN = rnn.Jordan(3, 5, 2)
+
+
+def write(module, layer):
+    return lambda: module.write(layer, layer.init(KEY))
+
+
+def torch_with(**arrays):
+    return lambda: interop.torch.read({**TORCH, **arrays})
+
+
+def nnx_gru_of_any_bias(b_hn):
+    return interop.nnx.write(GRU, GRU.init(KEY)._replace(b_hn=b_hn))
+
+
+ROWS = {
+    "interop.torch.read: a number": (
+        lambda: interop.torch.read(3),
+        rnn.StructureError,
+        r"PyTorch: read needs a module, its state_dict\(\) or the path .*, got 3",
+    ),
+    "interop.torch.read: nothing": (
+        lambda: interop.torch.read({}),
+        rnn.StructureError,
+        "no array of a recurrent layer among nothing; the names are such as 'weight_ih_l0'",
+    ),
+    "interop.torch.read: a layer that is none": (
+        torch_with(**{"fc.weight": np.ones((2, 5), np.float32)}),
+        rnn.StructureError,
+        "'fc.weight' is of no recurrent layer; hand over the arrays of recurrent layers alone",
+    ),
+    "interop.torch.read: two layers": (
+        lambda: interop.torch.read({f"{k}.{n}": a for k in "ab" for n, a in TORCH.items()}),
+        rnn.StructureError,
+        "these are arrays of several layers, 'a.', 'b.'; hand over those of one",
+    ),
+    "interop.torch.read: a layer that is missing": (
+        lambda: interop.torch.read({n.replace("l0", "l1"): a for n, a in TORCH.items()}),
+        rnn.StructureError,
+        "layer 0 is missing",
+    ),
+    "interop.torch.read: an array that is missing": (
+        lambda: interop.torch.read({n: a for n, a in TORCH.items() if "hh" not in n}),
+        rnn.ShapeError,
+        "the arrays are of none of its cells.*LSTM: weight_hh is missing",
+    ),
+    "interop.torch.read: an array of another shape": (
+        torch_with(bias_hh_l0=np.ones(19, np.float32)),
+        rnn.ShapeError,
+        r"LSTM: bias_hh must have shape \(4 H,\) with H = 5, D = 3, got \(19,\)",
+    ),
+    "interop.torch.read: an array of another rank": (
+        torch_with(bias_hh_l0=np.ones((20, 1), np.float32)),
+        rnn.ShapeError,
+        r"LSTM: bias_hh must have shape \(4 H,\), got \(20, 1\)",
+    ),
+    "interop.torch.read: arrays of several dtypes": (
+        torch_with(bias_hh_l0=np.ones(20, np.float64)),
+        rnn.DtypeError,
+        "must share one dtype, got float32 in .*, float64 in bias_hh_l0",
+    ),
+    "interop.torch.read: quantised weights": (
+        torch_with(bias_hh_l0=np.ones(20, np.int8)),
+        rnn.DtypeError,
+        "bias_hh_l0 must be an array of floating numbers, got int8",
+    ),
+    "interop.torch.read: a nonlinearity that nobody said": (
+        lambda: interop.torch.read(interop.torch.write(CELL, PARAMS)),
+        rnn.ArgumentError,
+        r"do not say what its nonlinearity is; say it, activation=jnp\.tanh or another",
+    ),
+    "interop.torch.read: a nonlinearity that PyTorch has not": (
+        lambda: interop.torch.read(interop.torch.write(CELL, PARAMS), activation=jnp.sin),
+        rnn.StructureError,
+        "RNN has the nonlinearity tanh or relu, got",
+    ),
+    "interop.torch.read: a nonlinearity by its name": (
+        lambda: interop.torch.read(interop.torch.write(CELL, PARAMS), activation="tanh"),
+        rnn.ArgumentError,
+        "activation must be a function, got 'tanh'",
+    ),
+    "interop.torch.write: params of another cell": (
+        lambda: interop.torch.write(LSTM, PARAMS),
+        rnn.StructureError,
+        "expected params of the form LSTMParams",
+    ),
+    "interop.torch.write: no layer": (
+        lambda: interop.torch.write(LSTM_PARAMS, LSTM),
+        rnn.StructureError,
+        "PyTorch: write: the first argument must be a Layer",
+    ),
+    "interop.torch.write: a cell that PyTorch has not": (
+        write(interop.torch, JORDAN),
+        rnn.StructureError,
+        "PyTorch has no counterpart of Jordan.*those of Elman, LSTM, ProjectedLSTM, GRU",
+    ),
+    "interop.torch.write: the other GRU": (
+        write(interop.torch, BEFORE),
+        rnn.StructureError,
+        "cannot be written, for its GRU resets after the matmul, as GRU does",
+    ),
+    "interop.torch.write: a nonlinearity that PyTorch has not": (
+        write(interop.torch, rnn.Elman(3, 5, activation=jnp.sin)),
+        rnn.StructureError,
+        "RNN has the nonlinearity tanh or relu, got the function sin",
+    ),
+    "interop.torch.write: a layer that is not recurrent": (
+        lambda: interop.torch.write(MODEL, MODEL_PARAMS),
+        rnn.StructureError,
+        r"no counterpart of layers\[0\], Embedding",
+    ),
+    "interop.torch.write: layers of two sizes": (
+        write(interop.torch, rnn.stack(rnn.LSTM(3, 5), rnn.LSTM(5, 4))),
+        rnn.StructureError,
+        "PyTorch has one cell, one size and as many directions in all layers, but there are",
+    ),
+    "interop.torch.write: directions that are added": (
+        write(interop.torch, rnn.bidirectional(LSTM, LSTM, jnp.add)),
+        rnn.StructureError,
+        "merge must be concatenate, got the function add",
+    ),
+    "interop.equinox.read: arrays under other names": (
+        lambda: interop.equinox.read(TORCH),
+        rnn.StructureError,
+        "no array of a recurrent layer among 'weight_ih_l0'",
+    ),
+    "interop.equinox.write: two directions": (
+        write(interop.equinox, rnn.bidirectional(LSTM, LSTM)),
+        rnn.StructureError,
+        "Equinox has no bidirectional layer; write its two cells",
+    ),
+    "interop.equinox.write: two layers": (
+        write(interop.equinox, rnn.stack(LSTM, rnn.LSTM(5, 5))),
+        rnn.StructureError,
+        r"Equinox has no stack of layers; write them one by one, layers\[0\]",
+    ),
+    "interop.haiku.read: no dictionary": (
+        lambda: interop.haiku.read(LSTM_PARAMS),
+        rnn.StructureError,
+        "Haiku: read needs a dictionary of arrays",
+    ),
+    "interop.haiku.write: the other GRU": (
+        write(interop.haiku, GRU),
+        rnn.StructureError,
+        "cannot be written, for its GRU resets before the matmul, as ResetBeforeGRU does",
+    ),
+    "interop.haiku.write: a tanh": (
+        write(interop.haiku, CELL),
+        rnn.StructureError,
+        "VanillaRNN has the nonlinearity relu, got the function tanh",
+    ),
+    "interop.keras.read: weights in a list": (
+        lambda: interop.keras.read([*TORCH.values()]),
+        rnn.StructureError,
+        "Keras: read needs a SimpleRNN, LSTM, GRU",
+    ),
+    "interop.keras.write: a cell that Keras has not": (
+        write(interop.keras, JORDAN),
+        rnn.StructureError,
+        "Keras has no counterpart of Jordan",
+    ),
+    "interop.linen.read: a nonlinearity that nobody said": (
+        lambda: interop.linen.read(interop.linen.write(CELL, PARAMS)),
+        rnn.ArgumentError,
+        "the arrays of SimpleCell do not say what its nonlinearity is",
+    ),
+    "interop.linen.write: a cell that mixes the other way round": (
+        write(interop.linen, rnn.MGU(3, 5)),
+        rnn.StructureError,
+        "MGUCell mixes the other way round",
+    ),
+    "interop.nnx.read: a number": (
+        lambda: interop.nnx.read(3),
+        rnn.StructureError,
+        "Flax nnx: read needs a recurrent layer or the pure dictionary of one, got 3",
+    ),
+    "interop.nnx.write: a bias inside the reset": (
+        lambda: nnx_gru_of_any_bias(jnp.ones(5, jnp.float32)),
+        rnn.StructureError,
+        "b_hn must be zero, for its GRUCell adds nothing to the candidate inside the reset",
+    ),
+    "interop.nnx.write: such a bias under jit": (
+        lambda: jax.jit(nnx_gru_of_any_bias)(jnp.zeros(5, jnp.float32)),
+        rnn.StructureError,
+        "GRUCell has no b_hn, .* under jit or grad nobody can tell",
+    ),
+}
