@@ -146,11 +146,44 @@ def nnx_simple(w, state, x):
     return (np.tanh(x @ w["dense_i/kernel"] + w["dense_i/bias"] + state[0] @ w["dense_h/kernel"]),)
 
 
+def onnx_rnn(w, state, x):
+    at_input, at_state = np.split(w["B"], 2)
+    return (np.tanh(x @ w["W"].T + state[0] @ w["R"].T + at_input + at_state),)
+
+
+def onnx_lstm(w, state, x):
+    h, c = state
+    at_input, at_state = np.split(w["B"], 2)
+    i, o, f, c_new = np.split(x @ w["W"].T + h @ w["R"].T + at_input + at_state, 4, -1)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(c_new)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def onnx_gru(linear_before_reset):
+    def step(w, state, x):
+        (h,) = state
+        (w_z, w_r, w_h), (r_z, r_r, r_h) = np.split(w["W"], 3), np.split(w["R"], 3)
+        wb_z, wb_r, wb_h, rb_z, rb_r, rb_h = np.split(w["B"], 6)
+        z = sigmoid(x @ w_z.T + h @ r_z.T + rb_z + wb_z)
+        r = sigmoid(x @ w_r.T + h @ r_r.T + rb_r + wb_r)
+        if linear_before_reset:
+            new = np.tanh(x @ w_h.T + r * (h @ r_h.T + rb_h) + wb_h)
+        else:
+            new = np.tanh(x @ w_h.T + (r * h) @ r_h.T + rb_h + wb_h)
+        return ((1 - z) * new + z * h,)
+
+    return step
+
+
 STEPS = {
     ("PyTorch", "RNN"): torch_rnn(np.tanh),
     ("PyTorch", "LSTM"): torch_lstm,
     ("PyTorch", "LSTM, proj_size"): torch_lstm,
     ("PyTorch", "GRU"): torch_gru,
+    ("ONNX", "RNN"): onnx_rnn,
+    ("ONNX", "LSTM"): onnx_lstm,
+    ("ONNX", "GRU"): onnx_gru(0),
+    ("ONNX", "GRU, linear_before_reset=1"): onnx_gru(1),
     ("Equinox", "LSTMCell"): equinox_lstm,
     ("Equinox", "GRUCell"): equinox_gru,
     ("Keras", "SimpleRNN"): keras_simple,

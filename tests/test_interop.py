@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rnn_jax as rnn
+from rnn_jax.interop import reading
 from rnn_jax.interop.description import describe
 from rnn_jax.interop.names import named
 from rnn_jax.interop.own import ELMAN, SIZES
@@ -57,6 +58,26 @@ def source(module, layout, arrays):
     return named(module.LIBRARY, [[arrays]], [[layout.module]])
 
 
+# Cells that only the library's own object tells apart.
+ALIKE = {
+    ("Keras", "GRU"): {"bias"},
+    ("Keras", "GRU, reset_after=False"): {"bias"},
+    ("ONNX", "GRU"): set(),
+    ("ONNX", "GRU, linear_before_reset=1"): set(),
+}
+
+
+def read_as(module, layout, arrays):
+    """By the public function; or, where arrays may be those of two cells, by the name of one."""
+    full, said = source(module, layout, arrays), tanh_or_its_own(layout)
+    apart_by = ALIKE.get((module.LIBRARY.name, layout.peer))
+    if apart_by is None or apart_by & arrays.keys():
+        return module.read(full, **said)
+    with pytest.raises(rnn.StructureError, match=r"may be those of GRU.* or GRU"):
+        module.read(full, **said)
+    return reading.read(module.LIBRARY, full, None, layout.peer)
+
+
 def ours(cell, params, xs):
     """What our equations make of params that were read, in NumPy."""
     steps = {
@@ -73,11 +94,11 @@ def ours(cell, params, xs):
 
 
 @every_row
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(sizes=sizes, seed=st.integers(0, 99))
 def test_what_is_read_has_their_numbers(module, layout, sizes, seed):
     arrays = drawn(layout, sizes, seed)
-    cell, params = module.read(source(module, layout, arrays), **tanh_or_its_own(layout))
+    cell, params = read_as(module, layout, arrays)
     xs = np.random.default_rng(seed + 1).normal(size=(4, 2, sizes["D"]))
     states = (sizes["P"] if "proj" in layout.peer else sizes["H"], sizes["H"])
     step = theirs.STEPS[module.LIBRARY.name, layout.peer]
@@ -147,7 +168,7 @@ def layers(module, layout, sizes, depth, both):
 @pytest.mark.parametrize(
     ("module", "layout"), WRITTEN, ids=[f"{m.LIBRARY.name}-{row.peer}" for m, row in WRITTEN]
 )
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(
     sizes=sizes,
     depth=st.integers(1, 3),
@@ -165,28 +186,34 @@ def test_what_is_written_and_read_again_is_the_same_to_the_bit(
     params = jax.tree.map(
         lambda p: unplaced(layout, p), params, is_leaf=lambda p: isinstance(p, layout.own.params)
     )
-    again, same = module.read(module.write(layer, params), **tanh_or_its_own(layout))
+    said = tanh_or_its_own(layout)
+    if module is rnn.interop.onnx:
+        pytest.importorskip("onnx", reason="onnx is absent: `make test-peers` installs it")
+        params, said = jax.tree.map(lambda p: p.astype(np.float32), params), {}
+    again, same = module.read(module.write(layer, params), **said)
     assert again == layer
     assert jax.tree.structure(same) == jax.tree.structure(params)
     assert bits(same) == bits(params)
 
 
-def test_the_forget_bias_of_haiku_is_rounded_as_haiku_rounds_it(key):
+def test_the_forget_bias_of_haiku_is_rounded_as_haiku_rounds_it():
     cell = rnn.LSTM(3, 5)
-    params = cell.init(key)
-    params = params._replace(b_h=jax.random.normal(key, (20,), jnp.float32))
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32),
+        jax.eval_shape(lambda: cell.init(jax.random.key(0))),
+    )
     _, again = rnn.interop.haiku.read(rnn.interop.haiku.write(cell, params))
     f = slice(5, 10)
-    assert bits(again._replace(b_h=again.b_h.at[f].set(0))) == bits(
-        params._replace(b_h=params.b_h.at[f].set(0))
-    )
+    np.testing.assert_array_equal(np.delete(again.b_h, f), np.delete(params.b_h, f))
+    assert bits(again[:2]) == bits(params[:2])
     np.testing.assert_allclose(again.b_h[f], params.b_h[f], rtol=0, atol=2.0**-23)
     # That of a fresh cell, 1, is theirs of 0.
-    _, fresh = rnn.interop.haiku.read(rnn.interop.haiku.write(cell, cell.init(key)))
-    assert bits(fresh) == bits(cell.init(key))
+    fresh = rnn.interop.haiku.write(cell, params._replace(b_h=np.ones(20, np.float32)))
+    assert (fresh["lstm/linear"]["b"].reshape(4, 5)[2] == 0).all()
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(
     kind=st.sampled_from(["RNN", "LSTM", "LSTM, proj_size", "GRU"]),
     sizes=sizes,
@@ -228,21 +255,14 @@ def test_arrays_that_may_be_left_out_are_zeros(module, layout):
         return
     arrays = drawn(layout, {"1": 1, "D": 2, "H": 3, "P": 4})
     zeros = {n: np.zeros_like(a) if n in optional else a for n, a in arrays.items()}
-    expected = module.read(source(module, layout, zeros), **tanh_or_its_own(layout))
-    without = {n: a for n, a in arrays.items() if n not in optional}
-    if module is rnn.interop.keras and "GRU" in layout.peer:
-        with pytest.raises(
-            rnn.StructureError, match="may be those of GRU or GRU, reset_after=False"
-        ):
-            module.read(without)
-        return
-    found = module.read(source(module, layout, without), **tanh_or_its_own(layout))
+    expected = read_as(module, layout, zeros)
+    found = read_as(module, layout, {n: a for n, a in arrays.items() if n not in optional})
     assert found[0] == expected[0]
     assert bits(found[1]) == bits(expected[1])
 
 
 @every_row
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(sizes=sizes, data=st.data())
 def test_an_array_of_another_shape_is_named(module, layout, sizes, data):
     """In any axis, whichever array says the sizes first."""

@@ -60,6 +60,7 @@ HEAVY = {
     "haiku": ["interop"],
     "keras": ["interop"],
     "matplotlib": ["language", "analysis/plots"],
+    "onnx": ["interop"],
     "orbax": ["language"],
     "safetensors": ["interop"],
     "torch": ["interop"],

@@ -1,6 +1,6 @@
 """Write a layer as the arrays of a library: one way for every table."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from rnn_jax.arguments.settings import short
 from rnn_jax.cell import Layer, Params
@@ -15,8 +15,24 @@ from rnn_jax.interop.names import named
 from rnn_jax.interop.own import ELMAN, SIZES
 
 
+class Written(NamedTuple):
+    """A cell of ours as theirs."""
+
+    cell: Any
+    layout: Layout
+    arrays: dict[str, Any]
+    """Under the names of the table."""
+
+
 def write(library: Library, layer: Layer, params: Params) -> dict[str, Any]:
     """The arrays of `layer`, under their full names: of NumPy, or of JAX where it traces."""
+    parts = written(library, layer, params)
+    arrays = [[one.arrays for one in part] for part in parts]
+    return named(library, arrays, [[one.layout.module for one in part] for part in parts])
+
+
+def written(library: Library, layer: Layer, params: Params) -> list[list[Written]]:
+    """Layer by layer, of each one or two directions, the cell and its arrays."""
     check_layer(f"{library.name}: write", layer)
     check_params(layer, params, None)
     parts = [
@@ -28,11 +44,13 @@ def write(library: Library, layer: Layer, params: Params) -> dict[str, Any]:
     ]
     if library.uniform:
         _check_uniform(library, [[one for _, one, _, _ in part] for part in parts])
-    cells = [
-        [arrays_of(layout, p, f"{library.name}: {place}{one!r}") for place, one, p, layout in part]
+    return [
+        [
+            Written(one, layout, arrays_of(layout, p, f"{library.name}: {place}{one!r}"))
+            for place, one, p, layout in part
+        ]
         for part in parts
     ]
-    return named(library, cells, [[layout.module for *_, layout in part] for part in parts])
 
 
 def _opened(library: Library, layer: Layer, params: Params) -> list[tuple[str, Layer, Params]]:

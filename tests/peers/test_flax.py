@@ -211,7 +211,8 @@ def test_any_shape_has_the_numbers_of_nnx(name, data):
 
 
 @pytest.mark.usefixtures("promoting")
-@pytest.mark.parametrize("both", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("both", [False, True])
 def test_what_is_written_is_the_tree_of_linen(both):
     cell = rnn.GRU(INPUTS, HIDDEN)
     layer = rnn.bidirectional(cell, cell) if both else cell

@@ -182,6 +182,21 @@ ROWS = {
         rnn.StructureError,
         "MGUCell mixes the other way round",
     ),
+    "interop.onnx.read: a number": (
+        lambda: interop.onnx.read(3),
+        rnn.StructureError,
+        "ONNX: read needs a model, the path of one, or arrays by name, got 3",
+    ),
+    "interop.onnx.read: arrays of either GRU": (
+        lambda: interop.onnx.read({"W": np.ones((9, 2)), "R": np.ones((9, 3))}),
+        rnn.StructureError,
+        "W, R may be those of GRU, linear_before_reset=1 or GRU, which only the layer itself says",
+    ),
+    "interop.onnx.write: a cell that ONNX has not": (
+        write(interop.onnx, rnn.MGU(3, 5)),
+        rnn.StructureError,
+        "ONNX has no counterpart of MGU",
+    ),
     "interop.nnx.read: a number": (
         lambda: interop.nnx.read(3),
         rnn.StructureError,
