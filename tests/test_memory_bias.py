@@ -57,7 +57,9 @@ def test_an_lstm_remembers_at_f_and_writes_at_i(cell):
     assert (o == 0).all()
 
 
-@pytest.mark.parametrize("cell", [rnn.GRU(2, 5), rnn.LayerNormGRU(2, 5)], ids=repr)
+@pytest.mark.parametrize(
+    "cell", [rnn.GRU(2, 5), rnn.ResetBeforeGRU(2, 5), rnn.LayerNormGRU(2, 5)], ids=repr
+)
 def test_a_gru_remembers_at_z(cell):
     assert (biases(cell, 3) == 0).all()
     r, z, n = biases(dataclasses.replace(cell, memory_bias=CHRONO), 3)

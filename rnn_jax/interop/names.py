@@ -13,7 +13,7 @@ Levels = list[list[dict[str, Any]]]
 
 class _Place(NamedTuple):
     above: str
-    """What stands in front of all names, such as the module that the layer is in."""
+    """What stands in front of the name, such as the module that the layer is in."""
     layer: int
     direction: int
     name: str
@@ -32,7 +32,18 @@ def levels(library: Library, arrays: Mapping[str, Any]) -> Levels:
             others.append(full)
             continue
         above.add(place.above)
-        found.setdefault((place.layer, place.direction), {})[place.name] = array
+        if len(above) > 1:
+            raise StructureError(
+                f"{library.name}: these are arrays of several layers, {_listed(sorted(above))}; "
+                "hand over those of one."
+            )
+        own = found.setdefault((place.layer, place.direction), {})
+        if place.name in own:
+            raise StructureError(
+                f"{library.name}: there are two arrays that may be {place.name} of one cell, among "
+                f"{_listed(arrays)}."
+            )
+        own[place.name] = array
     _check(library, arrays, others, above, found)
     depth = 1 + max(layer for layer, _ in found)
     return [[found[k, d] for d in (0, 1) if (k, d) in found] for k in range(depth)]
@@ -62,7 +73,9 @@ def _patterns(naming: Naming, known: Iterable[str]) -> Iterator[tuple[int, re.Pa
     above = [naming.layers, ""] if naming.layers else [""]
     for direction, pattern in [(d, a + way) for a in above for d, way in ways] + [(0, "{name}")]:
         text = re.escape(pattern).replace(r"\{", "{").replace(r"\}", "}")
-        text = text.format(layer=r"(?P<layer>\d+)", module=r"\w+", name=f"(?P<name>{names})")
+        text = text.format(
+            layer=r"(?P<layer>\d+)", module=r"(?P<module>\w+)", name=f"(?P<name>{names})"
+        )
         yield direction, re.compile(rf"(?P<above>(?:.*?[/.])??){text}")
 
 
@@ -72,7 +85,8 @@ def _place(patterns: list[tuple[int, re.Pattern[str]]], full: str) -> _Place | N
         if match:
             parts = match.groupdict()
             layer = int(parts.get("layer") or 0)
-            return _Place(parts["above"], layer, direction, parts["name"])
+            above = parts["above"] + parts.get("module", "")
+            return _Place(above, layer, direction, parts["name"])
     return None
 
 
@@ -93,11 +107,6 @@ def _check(
         raise StructureError(
             f"{library.name}: {_listed(others)} is of no recurrent layer; hand over the arrays of "
             f"recurrent layers alone{', those under ' + _listed(under) if under else ''}."
-        )
-    if len(above) > 1:
-        raise StructureError(
-            f"{library.name}: these are arrays of several layers, {_listed(sorted(above))}; hand "
-            "over those of one."
         )
     for layer in range(1 + max(layer for layer, _ in found)):
         if (layer, 0) not in found:

@@ -152,6 +152,13 @@ ROWS = {
         rnn.StructureError,
         "Haiku: read needs a dictionary of arrays",
     ),
+    "interop.haiku.read: two cores": (
+        lambda: interop.haiku.read(
+            {f"lstm{n}/linear": {"w": np.ones((8, 20)), "b": np.ones(20)} for n in ("", "_1")}
+        ),
+        rnn.StructureError,
+        "arrays of several layers, 'lstm', 'lstm_1'; hand over those of one",
+    ),
     "interop.haiku.write: the other GRU": (
         write(interop.haiku, GRU),
         rnn.StructureError,
@@ -176,6 +183,14 @@ ROWS = {
         lambda: interop.linen.read(interop.linen.write(CELL, PARAMS)),
         rnn.ArgumentError,
         "the arrays of SimpleCell do not say what its nonlinearity is",
+    ),
+    "interop.linen.read: a cell twice": (
+        lambda: interop.linen.read(
+            interop.linen.write(CELL, PARAMS)["params"]
+            | interop.linen.write(CELL, PARAMS)["params"]["cell"]
+        ),
+        rnn.StructureError,
+        "two arrays that may be i/kernel of one cell",
     ),
     "interop.linen.write: a cell that mixes the other way round": (
         write(interop.linen, rnn.MGU(3, 5)),
