@@ -7,7 +7,7 @@ from rnn_jax.process.interrupts import leave_while_starting
 
 leave_while_starting()
 
-from rnn_jax import analysis, batching, decoding, interop, tasks, training
+from rnn_jax import analysis, attention, batching, decoding, interop, tasks, training
 from rnn_jax.arithmetic import surrogate
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, SplitCell
 from rnn_jax.cells.complex import Complex
@@ -39,6 +39,7 @@ from rnn_jax.combinators.bidirectional import (
     bidirectional,
     concatenate,
 )
+from rnn_jax.combinators.fed_back import FedBack, FedBackCarry, fed_back
 from rnn_jax.combinators.learned_carry import (
     LearnedCarry,
     LearnedCarryLayer,
@@ -123,6 +124,8 @@ __all__ = [
     "Embedding",
     "EmbeddingParams",
     "ExportedCell",
+    "FedBack",
+    "FedBackCarry",
     "ForgetBias",
     "FullJacobian",
     "GRUCarry",
@@ -198,12 +201,14 @@ __all__ = [
     "WithMethodLayer",
     "Zoneout",
     "analysis",
+    "attention",
     "batching",
     "bidirectional",
     "concatenate",
     "ctc_loss",
     "decoding",
     "export",
+    "fed_back",
     "interop",
     "keep_memory",
     "leaky",
@@ -229,4 +234,6 @@ __all__ = [
     "zoneout",
 ]
 
-register_namedtuples(sys.modules[__name__], analysis, batching, decoding, tasks, training)
+register_namedtuples(
+    sys.modules[__name__], analysis, attention, batching, decoding, tasks, training
+)

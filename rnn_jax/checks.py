@@ -17,6 +17,7 @@ from rnn_jax.cell import Carry, Layer, Method, Params
 from rnn_jax.devices.sharding import split
 from rnn_jax.errors import ArgumentError, DtypeError, ShapeError, StructureError
 from rnn_jax.noise import missing_key, some_key
+from rnn_jax.recurrence.memory import readers, without_memory
 
 
 def check_layer(caller: str, layer: Any, kind: type = Layer) -> None:
@@ -46,10 +47,29 @@ def _check_hashable(caller: str, layer: Any) -> None:
 
 
 def check_params(layer: Layer, params: Params, xs: Any) -> jnp.dtype:
-    """The one dtype of all params; raises where they are not params of `layer`.
+    """The one dtype of all params; raises where they are not params of `layer`, ready to run.
 
     A layer without params, such as `Dropout`, takes that of floating inputs.
     """
+    dtype = check_own_params(layer, params, xs)
+    for path, reader in readers(params) if _attends(layer) else ():
+        if reader.memory is None:
+            raise StructureError(
+                f"{layer!r}: params{path} has no memory to attend to; put one beside the params: "
+                "params = rnn_jax.attention.with_memory(cell, params, memory, lengths=...)."
+            )
+        for leaf in jax.tree.leaves(reader.memory):
+            if _dtype(leaf) != dtype:
+                raise DtypeError(
+                    f"{layer!r}: the memory at params{path} is {leaf.dtype} but params are "
+                    f"{dtype}; optax.tree.cast(params, {str(dtype)!r}) casts it too."
+                )
+    return dtype
+
+
+def check_own_params(layer: Layer, params: Params, xs: Any) -> jnp.dtype:
+    """The same for params that may be without the memory that is put beside them."""
+    params = without_memory(params) if _attends(layer) else params
     if not jax.tree.leaves(params) and not jax.tree.leaves(_params(layer)):
         dtype = _dtype(xs) if is_array(xs) else jnp.dtype(jnp.float32)
         return dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.dtype(jnp.float32)
@@ -72,6 +92,17 @@ def check_params(layer: Layer, params: Params, xs: Any) -> jnp.dtype:
     return dtype
 
 
+def check_memory(layer: Layer, params: Params, batch_shape: tuple[int, ...]) -> None:
+    """Raise where a memory beside the params is that of another batch."""
+    for path, reader in readers(params) if _attends(layer) else ():
+        batch = reader.memory.values.shape[1:-1] if reader.memory else ()
+        if batch != batch_shape[len(batch_shape) - len(batch) :]:
+            raise ShapeError(
+                f"{layer!r}: the memory at params{path} is that of a batch {batch}, but what is "
+                f"read has the batch axes {batch_shape}, which must end with those of the memory."
+            )
+
+
 def check_input(
     layer: Layer, name: str, xs: Any, dtype: jnp.dtype, axes: int, in_one_piece: int | None = None
 ) -> tuple[int, ...]:
@@ -81,7 +112,8 @@ def check_input(
     """
     wanted = layer.input
     if not is_array(xs):
-        is_carry = xs is None or difference(_carry(layer, (), dtype), xs) is None
+        carry = _carry(layer, (), *_form(_params(layer), dtype))
+        is_carry = xs is None or difference(carry, xs) is None
         advice = (
             f"a carry, or None for a new one, is the argument after {name}: (..., {name}, carry)"
             if is_carry
@@ -122,7 +154,7 @@ def check_carry(
     layer: Layer, params: Params, carry: Carry, batch_shape: tuple[int, ...], dtype: jnp.dtype
 ) -> None:
     """Raise where `carry` is not a carry of `layer` for this batch."""
-    expected = _carry(layer, batch_shape, dtype)
+    expected = _carry(layer, batch_shape, *_form(params, dtype))
     advice = f"make one by cell.initial_carry(params, batch_shape={batch_shape})"
     _check_structure(layer, "carry", expected, carry, advice)
     for path, want, leaf in _pairs(expected, carry):
@@ -221,8 +253,22 @@ def _params(layer: Layer) -> Params:
 
 
 @functools.lru_cache(maxsize=256)
-def _carry(layer: Layer, batch_shape: tuple[int, ...], dtype: jnp.dtype) -> Carry:
-    params = jax.tree.map(lambda p: jax.ShapeDtypeStruct(p.shape, dtype), _params(layer))
+def _attends(layer: Layer) -> bool:
+    """Whether something inside reads a memory: found out once, for `step` is called often."""
+    return bool(readers(_params(layer)))
+
+
+def _form(params: Params, dtype: jnp.dtype) -> tuple[Any, tuple[Any, ...]]:
+    """Params as a key of a table: what an initial carry may depend on, apart from numbers."""
+    leaves, structure = jax.tree.flatten(params)
+    return structure, tuple(jax.ShapeDtypeStruct(leaf.shape, dtype) for leaf in leaves)
+
+
+@functools.lru_cache(maxsize=256)
+def _carry(
+    layer: Layer, batch_shape: tuple[int, ...], structure: Any, leaves: tuple[Any, ...]
+) -> Carry:
+    params = jax.tree.unflatten(structure, leaves)
     return jax.eval_shape(lambda p: layer.initial_carry(p, batch_shape), params)
 
 

@@ -1,5 +1,6 @@
 """Noise, drawn before the loop over time: a random layer reads it beside its input."""
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -15,6 +16,46 @@ class Noisy(NamedTuple):
 
     value: Any
     noise: Any
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Hollow:
+    """What a layer drew for inputs that are made within the loop: a place is left for them.
+
+    A pytree, so that each step has its own part of the noise.
+    """
+
+    noise: list[Any]
+    """The leaves of what was drawn, without the input."""
+    structure: Any = dataclasses.field(metadata={"static": True})
+    """Of what was drawn, with the input."""
+    place: int = dataclasses.field(metadata={"static": True})
+    """Which leaf the input is."""
+
+    def filled(self, x: Any) -> Any:
+        """What the layer reads: the noise, and this input."""
+        return self.structure.unflatten([*self.noise[: self.place], x, *self.noise[self.place :]])
+
+
+def drawn_around(layer: Any, params: Any, like: jax.Array, steps: Steps) -> tuple[Any, Any]:
+    """`layer.draw` for inputs as `like` that are still to be made: `(params, Hollow)`.
+
+    None in place of a `Hollow` where the layer draws nothing for each step.
+    """
+    params, drawn = layer.draw(params, like, steps)
+    if drawn is like:
+        return params, None
+    leaves, structure = jax.tree.flatten(drawn)
+    places = [place for place, leaf in enumerate(leaves) if leaf is like]
+    if len(places) != 1:
+        raise ArgumentError(
+            f"{layer!r} changes its inputs before the loop over time, as variational dropout of "
+            "inputs does, but here a part of them is made within it; put a dropout of inputs in "
+            "front of the cell instead."
+        )
+    (place,) = places
+    return params, Hollow(leaves[:place] + leaves[place + 1 :], structure, place)
 
 
 @functools.cache

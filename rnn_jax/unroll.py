@@ -16,6 +16,7 @@ from rnn_jax.checks import (
     check_key,
     check_layer,
     check_mark,
+    check_memory,
     check_number,
     check_params,
     check_steps,
@@ -213,6 +214,7 @@ def _checked(
     params, xs, carry = (taken_tree(cell, what, tree) for what, tree in given.items())
     dtype = check_params(cell, params, xs)
     batch_shape = check_input(cell, name, xs, dtype, axes, in_one_piece=0)
+    check_memory(cell, params, batch_shape)
     params, xs = jax.tree.map(jnp.asarray, params), integers.as_jax(xs)
     if carry is None:
         return params, xs, None, batch_shape

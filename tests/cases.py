@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 import rnn_jax as rnn
-from tests import reference, reference_linear
+from rnn_jax.attention import (
+    Attention,
+    AttentionReadout,
+    Dot,
+    LocationSensitive,
+    attentive,
+    with_memory,
+)
+from tests import reference, reference_attention, reference_linear
 from tests.split import OutputGated
 from tests.unsplit import PeepholeLSTM
 
@@ -29,11 +37,19 @@ MECHANISM = DIRECTION | {"mechanism"}
 LOOP = MECHANISM | ARITHMETIC | {"loop"}
 
 
+def remembering(cell, params):
+    """Params with a memory of four places for all sequences; the last one is none."""
+    (leaf, *_) = jax.tree.leaves(params)
+    memory = jax.random.normal(jax.random.key(3), (4, MEMORY), leaf.dtype)
+    return with_memory(cell, params, memory.at[3].set(jnp.nan), lengths=3)
+
+
 class Case(NamedTuple):
     name: str
     build: Callable[[], rnn.Layer]
     reference: Callable[..., Any]
     stands_for: frozenset[str] = RECURRENCE | ARITHMETIC
+    complete: Callable[[rnn.Layer, Any], Any] = lambda cell, params: params
 
     @property
     def cell(self) -> rnn.Layer:
@@ -45,12 +61,13 @@ class Case(NamedTuple):
         params = self.cell.init(key, dtype)
         leaves, structure = jax.tree.flatten(params)
         keys = jax.random.split(key, len(leaves))
-        return structure.unflatten(
+        moved = structure.unflatten(
             [
                 p + 0.3 * jax.random.normal(k, p.shape, dtype)
                 for k, p in zip(keys, leaves, strict=True)
             ]
         )
+        return self.complete(self.cell, moved)
 
     def xs(self, *lead, dtype=jnp.float64, seed=1):
         """Inputs with the leading axes `lead`."""
@@ -68,6 +85,7 @@ class Case(NamedTuple):
 
 
 VOCABULARY = 5
+MEMORY = 3
 
 elman, gru, lstm = map(reference.loop, (reference.elman(np.tanh), reference.gru, reference.lstm))
 dense, embedding = map(reference.loop, (reference.dense, reference.embedding()))
@@ -185,6 +203,28 @@ CASES = [
         "learned-carry", lambda: rnn.learned_carry(rnn.Elman(2, 3)), reference.learned_carry(elman)
     ),
     Case(
+        "attentive",
+        lambda: attentive(
+            rnn.LSTM(2 + MEMORY, 3), Attention(3, MEMORY, LocationSensitive(2, 2, 3))
+        ),
+        reference.loop(reference_attention.attentive(reference_attention.location, reference.lstm)),
+        RECURRENCE,
+        remembering,
+    ),
+    Case(
+        "fed-back",
+        lambda: rnn.fed_back(
+            rnn.stack(rnn.GRU(2 + 2, 3), AttentionReadout(Attention(3, MEMORY, Dot()), 2))
+        ),
+        reference.loop(
+            reference_attention.fed_back(
+                reference.gru, reference_attention.readout(reference_attention.dot)
+            )
+        ),
+        NOTHING,
+        remembering,
+    ),
+    Case(
         "bidirectional",
         lambda: rnn.bidirectional(rnn.LSTM(2, 3), rnn.GRU(2, 2)),
         reference.bidirectional(lstm, gru, lambda f, b: np.concatenate([f, b], -1)),
@@ -233,6 +273,8 @@ def every(what, cases=CASES):
 
 def plain(tree):
     """NamedTuples as dictionaries of NumPy arrays, for the reference; tuples stay tuples."""
+    if tree is None:
+        return None
     if hasattr(tree, "_fields"):
         return {name: plain(leaf) for name, leaf in zip(tree._fields, tree, strict=True)}
     if isinstance(tree, dict):

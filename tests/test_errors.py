@@ -30,6 +30,7 @@ PUBLIC = {
     "": rnn,
     "analysis.": rnn.analysis,
     "analysis.plots.": rnn.analysis.plots,
+    "attention.": rnn.attention,
     "batching.": rnn.batching,
     "decoding.": rnn.decoding,
     **{f"interop.{name}.": getattr(rnn.interop, name) for name in rnn.interop.__all__},

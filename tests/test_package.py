@@ -21,7 +21,7 @@ PACKAGE = ROOT / "rnn_jax"
 GROUND = ["errors", "arguments", "devices", "process", "recurrence"]
 CONTRACT = [*GROUND, "cell", "methods"]
 SHARED = ["arithmetic", "initializers", "noise"]
-CORE = [*CONTRACT, *SHARED, "cells", "layers", "combinators", "checks", "unroll"]
+CORE = [*CONTRACT, *SHARED, "cells", "layers", "combinators", "checks", "unroll", "attention"]
 USES = ["losses", "serving", "training", "decoding", "batching", "tasks", "analysis", "interop"]
 MAY_IMPORT = {
     "errors": [],
@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "combinators": [*CONTRACT, *SHARED, "layers"],
     "checks": [*GROUND, "cell", "noise"],
     "unroll": [*CONTRACT, "checks"],
+    "attention": [*CONTRACT, *SHARED, "layers", "combinators", "checks"],
     "losses": ["errors", "arguments", "arithmetic"],
     "serving": [*CONTRACT, "checks", "unroll"],
     "training": [*CONTRACT, "checks", "unroll", "losses"],

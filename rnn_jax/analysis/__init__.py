@@ -1,6 +1,7 @@
 """How gradients travel through time."""
 
 from rnn_jax.analysis import plots
+from rnn_jax.analysis.attention_weights import attention_weights
 from rnn_jax.analysis.by_lag import GradientMap, gradient_by_lag, gradient_map, memory_horizon
 from rnn_jax.analysis.curvature import (
     Extremes,
@@ -57,6 +58,7 @@ __all__ = [
     "SignalToNoise",
     "SpectralDensity",
     "adjoint_lyapunov_spectrum",
+    "attention_weights",
     "entropy_rate",
     "extreme_eigenvalues",
     "fixed_points",

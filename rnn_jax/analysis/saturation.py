@@ -5,15 +5,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Jaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Literal
 
 from rnn_jax.analysis.arguments import Marks, sequences
 from rnn_jax.analysis.norms import along
+from rnn_jax.analysis.program import evaluate
 from rnn_jax.analysis.trajectory import Trajectory, trajectory
 from rnn_jax.arguments.settings import fraction
 from rnn_jax.cell import Carry, Cell, Params
 from rnn_jax.errors import StructureError
-from rnn_jax.recurrence.dependence import called
 from rnn_jax.unroll import step
 
 SLOPE = 0.1
@@ -76,7 +76,7 @@ def share_by_step(caller: str, cell: Cell, path: Trajectory, slope: float) -> ja
     given = path.carries, path.xs
     program = jax.make_jaxpr(lambda carries, xs: step(cell, path.params, xs, carries)[0])(*given)
     happens = path.happens
-    slopes = _slopes(program.jaxpr, program.consts, jax.tree.leaves(given))
+    slopes = _slopes(program, jax.tree.leaves(given))
     over = [s for s in slopes if s.shape[: happens.ndim] == happens.shape]
     if not over:
         raise StructureError(
@@ -88,31 +88,16 @@ def share_by_step(caller: str, cell: Cell, path: Trajectory, slope: float) -> ja
     )
 
 
-def _slopes(program: Jaxpr, consts: Any, arguments: list[Any]) -> list[jax.Array]:
+def _slopes(program: ClosedJaxpr, arguments: list[Any]) -> list[jax.Array]:
     """Evaluate a program, and collect the relative slopes of its nonlinearities."""
     found: list[jax.Array] = []
 
-    def evaluate(program: Jaxpr, consts: Any, arguments: list[Any]) -> list[Any]:
-        known = dict(zip(program.constvars, consts, strict=True))
-        known |= dict(zip(program.invars, arguments, strict=True))
+    def see(equation: Any, results: list[Any]) -> None:
+        name = equation.primitive.name
+        if name in SLOPES and (name != "max" or _with_zero(equation)):
+            found.append(SLOPES[name](results[0]))
 
-        def read(variable: Any) -> Any:
-            return variable.val if isinstance(variable, Literal) else known[variable]
-
-        for equation in program.eqns:
-            name, values = equation.primitive.name, [read(v) for v in equation.invars]
-            inner = called(equation)
-            if inner is not None:
-                results = evaluate(inner.jaxpr, inner.consts, values)
-            else:
-                results = equation.primitive.bind(*values, **equation.params)
-                results = results if equation.primitive.multiple_results else [results]
-            if name in SLOPES and (name != "max" or _with_zero(equation)):
-                found.append(SLOPES[name](results[0]))
-            known |= dict(zip(equation.outvars, results, strict=True))
-        return [read(v) for v in program.outvars]
-
-    evaluate(program, consts, arguments)
+    evaluate(program, arguments, see)
     return found
 
 

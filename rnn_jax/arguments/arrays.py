@@ -95,7 +95,13 @@ def scalar(rule: Rule) -> Rule:
 
 
 def count_of_steps(
-    name: Name, value: Any, batch_shape: tuple[int, ...], least: int, most: int, of: str
+    name: Name,
+    value: Any,
+    batch_shape: tuple[int, ...],
+    least: int,
+    most: int,
+    of: str,
+    steps: str = "steps",
 ) -> jax.Array:
     """How many of the `most` steps of `of` each sequence has, `(*batch)` int32.
 
@@ -117,7 +123,7 @@ def count_of_steps(
             place = tuple(wrong[0].tolist())
             at = f"[{', '.join(map(str, place))}]" if place else ""
             raise ArgumentError(
-                f"{name}{at} is {found[place]}, but {of} has {most} steps; a length is from "
+                f"{name}{at} is {found[place]}, but {of} has {most} {steps}; a length is from "
                 f"{least} to {most}."
             )
     counted = integers.count(found, most)

@@ -13,6 +13,8 @@ import jax
 from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from rnn_jax.recurrence.memory import Memory
+
 
 def split(x: Any) -> tuple[Any, ...]:
     """For each axis of `x` the Explicit axes of a mesh that it is split over, or None."""
@@ -55,15 +57,18 @@ def split_like(tree: Any, xs: jax.Array, first: int, last: int) -> Any:
 def whole_beside(tree: Any, xs: jax.Array, first: int, last: int) -> Any:
     """Every array whole on all devices that the axes `first` to `last - 1` of `xs` are split over.
 
-    What a gradient says of it is split again as the array was.
+    What a gradient says of it is split again as the array was. A memory is that of the sequences,
+    and stays where they are.
     """
     taken = _names(split(xs)[first:last])
 
-    def leaf(x: jax.Array) -> jax.Array:
+    def leaf(x: Any) -> Any:
+        if isinstance(x, Memory):
+            return x
         left = [None if taken & _names([axis]) else axis for axis in split(x)]
         return x if left == list(split(x)) else jax.reshard(x, _sharding(x, *left))
 
-    return jax.tree.map(leaf, tree) if taken else tree
+    return jax.tree.map(leaf, tree, is_leaf=lambda x: isinstance(x, Memory)) if taken else tree
 
 
 def on_each_part(

@@ -6,6 +6,7 @@ wrongly there is a row.
 
 from tests.wrong_calls import (
     analysis,
+    attention,
     batching,
     combinators,
     decoding,
@@ -20,6 +21,7 @@ from tests.wrong_calls import (
 
 TABLES = (
     analysis,
+    attention,
     batching,
     combinators,
     decoding,
