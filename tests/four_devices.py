@@ -14,6 +14,14 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import rnn_jax as rnn
+from rnn_jax.attention import (
+    Attention,
+    AttentionReadout,
+    General,
+    LocationSensitive,
+    attentive,
+    with_memory,
+)
 from tests import hlo
 from tests.cases import CASES, VOCABULARY, Case
 from tests.compilation import AS_USERS_HAVE_IT
@@ -139,6 +147,30 @@ def everything(way):
     if way == "mapped":  # each device draws the same noise
         cell = cell.deterministic()
     compare(way, Case("everything", lambda: cell, None), (BY_THREE,))
+
+
+def attending(way):
+    """A memory that is split as the batch is, read within the loop and behind it."""
+    cell = rnn.stack(
+        attentive(rnn.zoneout(rnn.GRU(3 + 2, 3), 0.3), Attention(3, 2, LocationSensitive(2, 2, 3))),
+        AttentionReadout(Attention(5, 2, General()), 3),
+    )
+    if way == "mapped":  # there a memory is split by whoever splits the batch, or is that of all
+        cell, complete = cell.deterministic(), of_all
+    else:
+        complete = of_each
+    compare(way, Case("attending", lambda: cell, None, complete=complete), (BY_THREE,))
+
+
+def of_all(cell, params):
+    """One memory for all sequences."""
+    return with_memory(cell, params, jax.random.normal(jax.random.key(7), (4, 2), float))
+
+
+def of_each(cell, params):
+    """A memory a sequence, of different lengths."""
+    memory = jax.random.normal(jax.random.key(7), (4, 8, 2), float)
+    return with_memory(cell, params, memory, lengths=jnp.array([4, 3, 0, 2, 2, 1, 1, 4]))
 
 
 def table(way):

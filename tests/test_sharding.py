@@ -45,6 +45,11 @@ def test_derivatives_of_other_modes_and_split_params_are_those_of_one_device():
 
 
 @pytest.mark.slow
+def test_a_memory_is_split_as_the_batch_is():
+    on_four_devices("attending", "committed", "in_shardings", "explicit", "mapped")
+
+
+@pytest.mark.slow
 def test_every_mechanism_and_mode_has_the_numbers_of_one_device_in_every_way():
     for what in ("everything", "transformed"):
         on_devices(4, "four_devices", what, "committed", "in_shardings", "mapped")

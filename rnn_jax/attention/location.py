@@ -1,6 +1,7 @@
 """The score of Chorowski: it also reads where the step before has looked."""
 
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -94,7 +95,7 @@ def _filtered(weights: jax.Array, filters: jax.Array) -> jax.Array:
     width = len(filters)
     left = width // 2
     found = lax.conv_general_dilated(
-        weights.reshape(-1, weights.shape[-1], 1),
+        weights.reshape(math.prod(weights.shape[:-1]), weights.shape[-1], 1),
         filters[:, None, :],
         window_strides=(1,),
         padding=[(left, width - 1 - left)],

@@ -57,14 +57,15 @@ def split_like(tree: Any, xs: jax.Array, first: int, last: int) -> Any:
 def whole_beside(tree: Any, xs: jax.Array, first: int, last: int) -> Any:
     """Every array whole on all devices that the axes `first` to `last - 1` of `xs` are split over.
 
-    What a gradient says of it is split again as the array was. A memory is that of the sequences,
-    and stays where they are.
+    What a gradient says of it is split again as the array was. The batch axes of a memory, which
+    are the last ones of the batch, are split as the batch is.
     """
     taken = _names(split(xs)[first:last])
 
     def leaf(x: Any) -> Any:
         if isinstance(x, Memory):
-            return x
+            batch = split(xs)[last - (x.values.ndim - 2) : last]
+            return jax.tree.map(lambda m: jax.reshard(m, _sharding(xs, None, *batch)), x)
         left = [None if taken & _names([axis]) else axis for axis in split(x)]
         return x if left == list(split(x)) else jax.reshard(x, _sharding(x, *left))
 
