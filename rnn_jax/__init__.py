@@ -7,7 +7,7 @@ from rnn_jax.process.interrupts import leave_while_starting
 
 leave_while_starting()
 
-from rnn_jax import analysis, attention, batching, decoding, interop, tasks, training
+from rnn_jax import analysis, attention, batching, decoding, interop, seq2seq, tasks, training
 from rnn_jax.arithmetic import surrogate
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, SplitCell
 from rnn_jax.cells.complex import Complex
@@ -216,6 +216,7 @@ __all__ = [
     "linear_cross_entropy",
     "map_cotangent",
     "residual",
+    "seq2seq",
     "split_batch",
     "stack",
     "step",
@@ -235,5 +236,5 @@ __all__ = [
 ]
 
 register_namedtuples(
-    sys.modules[__name__], analysis, attention, batching, decoding, tasks, training
+    sys.modules[__name__], analysis, attention, batching, decoding, seq2seq, tasks, training
 )

@@ -34,6 +34,7 @@ PUBLIC = {
     "batching.": rnn.batching,
     "decoding.": rnn.decoding,
     **{f"interop.{name}.": getattr(rnn.interop, name) for name in rnn.interop.__all__},
+    "seq2seq.": rnn.seq2seq,
     "tasks.": rnn.tasks,
     "training.": rnn.training,
 }

@@ -22,7 +22,8 @@ GROUND = ["errors", "arguments", "devices", "process", "recurrence"]
 CONTRACT = [*GROUND, "cell", "methods"]
 SHARED = ["arithmetic", "initializers", "noise"]
 CORE = [*CONTRACT, *SHARED, "cells", "layers", "combinators", "checks", "unroll", "attention"]
-USES = ["losses", "serving", "training", "decoding", "batching", "tasks", "analysis", "interop"]
+USES = ["losses", "seq2seq", "serving", "training", "decoding", "batching", "tasks"]
+USES += ["analysis", "interop"]
 MAY_IMPORT = {
     "errors": [],
     "arguments": ["errors"],
@@ -41,6 +42,7 @@ MAY_IMPORT = {
     "unroll": [*CONTRACT, "checks"],
     "attention": [*CONTRACT, *SHARED, "layers", "combinators", "checks"],
     "losses": ["errors", "arguments", "arithmetic"],
+    "seq2seq": [*CORE, "losses"],
     "serving": [*CONTRACT, "checks", "unroll"],
     "training": [*CONTRACT, "checks", "unroll", "losses"],
     "decoding": [*CONTRACT, "arithmetic", "checks", "unroll"],

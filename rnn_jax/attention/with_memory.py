@@ -93,7 +93,7 @@ def _checked(cell: Layer, memory: Any, dtype: jnp.dtype) -> jax.Array:
     memory = array(Of(cell, "memory"), memory)
     if memory.ndim < 2:
         raise ShapeError(f"{cell!r}: memory must have shape (S, *batch, M), got {memory.shape}.")
-    for attention in _attentions(cell):
+    for attention in attentions(cell):
         if memory.shape[-1] != attention.memory_size:
             raise ShapeError(
                 f"{cell!r}: memory must have shape (S, *batch, {attention.memory_size}), for "
@@ -107,13 +107,13 @@ def _checked(cell: Layer, memory: Any, dtype: jnp.dtype) -> jax.Array:
     return memory
 
 
-def _attentions(value: Any) -> Iterator[Attention]:
+def attentions(value: Any) -> Iterator[Attention]:
     """Every attention that is a setting of a layer, or of a layer among its settings."""
     if isinstance(value, Attention):
         yield value
     elif type(value) is tuple:
         for one in value:
-            yield from _attentions(one)
+            yield from attentions(one)
     elif isinstance(value, Layer) and dataclasses.is_dataclass(value):
         for field in dataclasses.fields(value):
-            yield from _attentions(getattr(value, field.name))
+            yield from attentions(getattr(value, field.name))

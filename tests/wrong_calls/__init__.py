@@ -16,6 +16,7 @@ from tests.wrong_calls import (
     numbers,
     pictures,
     running,
+    seq2seq,
     training,
 )
 
@@ -31,6 +32,7 @@ TABLES = (
     numbers,
     pictures,
     running,
+    seq2seq,
     training,
 )
 WRONG_CALLS = {name: row for table in TABLES for name, row in table.ROWS.items()}
