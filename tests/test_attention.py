@@ -190,11 +190,8 @@ def test_behind_the_loop_all_steps_attend_in_two_matmuls():
     assert len(hlo.matmuls(program)) == 2
 
 
-@pytest.mark.parametrize(
-    "around",
-    [attentive, pytest.param(rnn.fed_back, marks=pytest.mark.slow)],
-    ids=lambda f: f.__name__,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("around", [attentive, rnn.fed_back], ids=lambda f: f.__name__)
 def test_zoneout_and_dropout_inside_and_around_draw_by_step(around):
     if around is attentive:
         inner = attentive(rnn.zoneout(rnn.LSTM(2 + M, 3), 0.5), Attention(3, M, General()))
@@ -256,6 +253,7 @@ def test_the_weights_for_a_picture_are_those_of_the_equations():
             assert_close(weights[t, b], carry["weights"], 1e-12)
 
 
+@pytest.mark.slow
 def test_the_weights_of_every_attention_come_in_the_order_of_reading():
     readout = AttentionReadout(Attention(3, M, General()), 3)
     cell = rnn.stack(rnn.fed_back(rnn.stack(rnn.LSTM(2 + 3, 3), readout)), readout)
