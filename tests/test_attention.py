@@ -190,29 +190,54 @@ def test_behind_the_loop_all_steps_attend_in_two_matmuls():
     assert len(hlo.matmuls(program)) == 2
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("around", [attentive, rnn.fed_back], ids=lambda f: f.__name__)
-def test_zoneout_and_dropout_inside_and_around_draw_by_step(around):
-    if around is attentive:
-        inner = attentive(rnn.zoneout(rnn.LSTM(2 + M, 3), 0.5), Attention(3, M, General()))
-    else:
-        inner = rnn.fed_back(rnn.variational(rnn.GRU(2 + 3, 3), inputs=0.0, state=0.5))
-    cell = rnn.stack(inner, rnn.Dropout(3 + M if around is attentive else 3, 0.5))
+NOISY = {
+    "zoneout": attentive(rnn.zoneout(rnn.LSTM(2 + M, 3), 0.5), Attention(3, M, General())),
+    "variational": rnn.fed_back(rnn.variational(rnn.GRU(2 + 3, 3), inputs=0.0, state=0.5)),
+    "a stack": rnn.fed_back(
+        rnn.stack(
+            rnn.Dropout(2 + 3, 0.5),
+            rnn.zoneout(rnn.GRU(2 + 3, 3), 0.3),
+            rnn.Dropout(3, 0.5),
+            rnn.Elman(3, 3),
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n == "a stack" else pytest.mark.slow) for n in NOISY]
+)
+def test_noise_within_the_loop_is_drawn_by_step(name):
+    cell = rnn.stack(NOISY[name], rnn.Dense(3 + M if name == "zoneout" else 3, 2))
     params = cell.init(jax.random.key(0), jnp.float64)
-    if around is attentive:
+    if name == "zoneout":
         params = with_memory(cell, params, normal(1, S, B, M), lengths=LENGTHS)
     xs, key = normal(2, T, B, 2), jax.random.key(7)
-    last, ys = rnn.unroll(cell, params, xs, key=key, lengths=jnp.array([4, 2]))
+    reset = jnp.zeros((T, B), bool).at[2, 0].set(True)
+    last, ys = rnn.unroll(cell, params, xs, key=key, lengths=jnp.array([4, 2]), reset=reset)
     carry = None
     for t, x in enumerate(xs):
         happens = jnp.array([True, t < 2])
-        carry, y = rnn.step(cell, params, x, carry, mask=happens, key=key, t=t)
+        carry, y = rnn.step(cell, params, x, carry, mask=happens, reset=reset[t], key=key, t=t)
         assert_close(y, ys[t], 1e-12)
     assert_close(carry, last, 1e-12)
     _, other = rnn.unroll(cell, params, xs, key=jax.random.key(8))
     assert (other != ys).any()
-    calm = cell.deterministic()
-    assert_close(rnn.unroll(calm, params, xs)[1], rnn.unroll(calm, params, xs, key=key)[1], 0)
+
+
+def test_a_stack_within_a_loop_draws_what_it_draws_layer_by_layer():
+    inner = rnn.stack(
+        rnn.Dropout(2, 0.5), rnn.zoneout(rnn.GRU(2, 3), 0.3), rnn.Dropout(3, 0.5), rnn.Elman(3, 3)
+    )
+    params, xs, key = (
+        inner.init(jax.random.key(0), jnp.float64),
+        normal(2, T, B, 2),
+        jax.random.key(7),
+    )
+    whole = rnn.map_cotangent(inner, lambda ct: ct)
+    assert_close(
+        rnn.unroll(whole, params, xs, key=key), rnn.unroll(inner, params, xs, key=key), 1e-12
+    )
 
 
 @pytest.mark.slow

@@ -180,8 +180,8 @@ def attentive(cell: Cell, attention: Attention, query: Query = hidden_state) -> 
     (7, 2, 10)
 
     Args:
-      cell: Any cell that reads vectors, zoneout and the like around it included; not a stack with
-        noise inside, which goes around what is made here.
+      cell: Any cell that reads vectors: a stack, one with zoneout or with dropout between its
+        layers too.
       attention: What it reads the memory by.
       query: Makes the query of the cell's carry: its first array, by default.
 

@@ -91,7 +91,7 @@ def fed_back(cell: Cell) -> FedBack:
     (7, 2, 5)
 
     Raises `ArgumentError` for what is not a cell, for one that does not emit a vector, or does not
-    read more numbers than it emits, and for a stack with noise inside.
+    read more numbers than it emits.
     """
     check_part("fed_back: the cell", cell, Cell)
     emitted = output(cell)

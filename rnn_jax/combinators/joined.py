@@ -25,8 +25,8 @@ def check_joined(caller: str, cell: Any, size: int, what: str) -> None:
         )
     if cell.deterministic() != cell and type(cell).draw is Cell.draw:
         raise ArgumentError(
-            f"{caller}: {cell!r} is random, but does not draw its noise itself, as a cell that "
-            f"is called within the loop must; put the random layers around what {caller} makes."
+            f"{caller}: {cell!r} is random, but its noise is drawn by the layer inside, which "
+            f"within the loop is too late; put it around what {caller} makes."
         )
 
 
@@ -42,7 +42,10 @@ def draw_joined(
     """Params and inputs with the noise of the cell inside beside them."""
     # Its numbers are never read: what is joined is made within the loop.
     like = jnp.zeros((*xs.shape[:-1], xs.shape[-1] + size), xs.dtype)
-    params, noise = drawn_around(cell, params, split_like(like, xs, 0, xs.ndim - 1), steps)
+    like = split_like(like, xs, 0, xs.ndim - 1)
+    # Marks are those of the whole cell, and nothing that is drawn depends on them.
+    steps = steps._replace(valid=None, reset=None, initial=None)
+    params, noise = drawn_around(cell, params, like, steps)
     return params, xs if noise is None else Noisy(xs, noise)
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,9 @@ from jax.typing import DTypeLike
 from rnn_jax.arguments.settings import instance, settle
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params
 from rnn_jax.combinators.fit import check_part, describe, fits, output
+from rnn_jax.devices.sharding import split_like
 from rnn_jax.errors import ArgumentError
+from rnn_jax.noise import drawn_around
 from rnn_jax.recurrence.steps import Steps
 
 
@@ -69,21 +71,48 @@ class LayerStack(Layer):
         return tuple(after), xs
 
 
+class _Drawn(NamedTuple):
+    """Inputs with the noise of every layer, for a stack that is run step by step."""
+
+    xs: Any
+    """What the lowest layer reads, with its noise."""
+    above: tuple[Any, ...]
+    """For each layer a `Hollow` that what it reads is put into; None where it draws nothing."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Stack(LayerStack, Cell):
     """A stack of cells, which is a cell: it can also step, through all layers at once."""
 
-    def project(self, params: tuple[Params, ...], xs: Any) -> tuple[Any, Any]:
-        """The inputs, which `readout` may need, and what the lowest layer makes of them."""
-        return xs, self.layers[0].project(params[0], xs)
+    def draw(self, params: tuple[Params, ...], xs: Any, steps: Steps) -> tuple[Any, Any]:
+        """The noise of every layer, drawn for a cell that calls this one within its loop."""
+        if self.deterministic() == self:
+            return params, xs
+        lowest, *rest = self.layers
+        own, drawn = lowest.draw(params[0], xs, steps.member(0))
+        all_params, above = [own], [None]
+        lead = xs.shape[: xs.ndim - len(self.input.shape)]
+        dtype = jax.tree.leaves(params)[0].dtype
+        for index, layer in enumerate(rest, start=1):
+            like = split_like(jnp.zeros((*lead, *layer.input.shape), dtype), xs, 0, len(lead))
+            own, noise = drawn_around(layer, params[index], like, steps.member(index))
+            all_params.append(own)
+            above.append(noise)
+        return tuple(all_params), _Drawn(drawn, tuple(above))
+
+    def project(self, params: tuple[Params, ...], xs: Any) -> Any:
+        """What `readout` may need, what the lowest layer makes of it, and the noise above."""
+        drawn = xs if isinstance(xs, _Drawn) else _Drawn(xs, (None,) * len(self.layers))
+        return drawn, self.layers[0].project(params[0], drawn.xs)
 
     def step(
-        self, params: tuple[Params, ...], carry: tuple[Carry, ...], z: tuple[Any, Any]
+        self, params: tuple[Params, ...], carry: tuple[Carry, ...], z: Any
     ) -> tuple[tuple[Carry, ...], jax.Array]:
         """One step of every layer; upper layers project inside, for they read the layer below."""
-        x, z = z
+        (x, above), z = z
         after = []
         for index, (layer, p, c) in enumerate(zip(self.layers, params, carry, strict=True)):
+            x = x if above[index] is None else above[index].filled(x)
             z = z if index == 0 else layer.project(p, x)
             c, h = layer.step(p, c, z)
             x = layer.readout(p, h, x)

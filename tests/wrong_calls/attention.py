@@ -106,10 +106,10 @@ ROWS = {
         rnn.ArgumentError,
         r"of the carry of Dense\(.*query makes nothing",
     ),
-    "attention.attentive: a stack with noise": (
-        lambda: attentive(rnn.stack(rnn.Dropout(7, 0.5), rnn.GRU(7, 5)), ATTENTION),
+    "attention.attentive: a learned carry of noise": (
+        lambda: attentive(rnn.learned_carry(rnn.zoneout(rnn.GRU(7, 5), 0.5)), ATTENTION),
         rnn.ArgumentError,
-        "is random, but does not draw its noise itself.*around what attentive makes",
+        "is random, but its noise is drawn by the layer inside.*around what attentive makes",
     ),
     "attention.attentive: dropped inputs": (
         lambda: rnn.unroll(
@@ -220,9 +220,9 @@ ROWS = {
         r"5 numbers of its last output.*more than 5 numbers; GRU\(.*reads \(3,\)",
     ),
     "fed_back: noise within": (
-        lambda: rnn.fed_back(rnn.stack(rnn.GRU(3 + 5, 5), rnn.Dropout(5, 0.5))),
+        lambda: rnn.fed_back(rnn.learned_carry(rnn.zoneout(rnn.GRU(3 + 5, 5), 0.5))),
         rnn.ArgumentError,
-        "is random, but does not draw its noise itself.*around what fed_back makes",
+        "is random, but its noise is drawn by the layer inside.*around what fed_back makes",
     ),
     "FedBack: a number": (
         lambda: rnn.FedBack(3),
