@@ -15,7 +15,7 @@ from rnn_jax.cell import Carry, Cell, Input, Params
 from rnn_jax.combinators.fit import check_part, describe
 from rnn_jax.combinators.joined import check_joined, draw_joined, join, own_input
 from rnn_jax.combinators.wrapper import WrappedSplitCell
-from rnn_jax.errors import ArgumentError, StructureError
+from rnn_jax.errors import ArgumentError, ShapeError, StructureError
 from rnn_jax.noise import some_key
 from rnn_jax.recurrence.memory import AttentionParams
 from rnn_jax.recurrence.steps import Steps
@@ -54,7 +54,7 @@ class AttentiveCarry(NamedTuple):
 
     layer: Carry
     """The carry of the cell."""
-    weights: jax.Array | tuple[()]
+    weights: Any
     """`(*batch, S)` for a score that reads them, `LocationSensitive`; zeros at first. Else `()`."""
 
 
@@ -125,6 +125,13 @@ class Attentive(WrappedSplitCell):
     def recur(self, params: AttentiveParams, carry: AttentiveCarry, z: Any) -> _Preactivations:
         """What the last state finds in the memory, and the preactivations of the cell."""
         located = self.attention.score.located
+        places = self.attention.places(params.attention)
+        if located and carry.weights.shape[-1] != places:
+            raise ShapeError(
+                f"{self!r}: the carry has weights of {carry.weights.shape[-1]} places, but the "
+                f"memory has {places}; initial_carry of the params with their memory makes one. A "
+                "learned_carry goes inside attentive, around the cell."
+            )
         context, weights = self.attention.read(
             params.attention, self.query(carry.layer), carry.weights if located else None
         )

@@ -19,6 +19,7 @@ from tests.wrong_calls.given import BOTH_WAYS, CELL, KEY, MODEL, MODEL_PARAMS
 
 ATTENTION = Attention(5, 4, General())
 LOCATED = Attention(5, 4, LocationSensitive(3, 2, 3))
+LEARNED = rnn.learned_carry(attentive(rnn.GRU(3 + 4, 5), LOCATED))
 DECODER = rnn.stack(attentive(rnn.GRU(3 + 4, 5), ATTENTION), rnn.Dense(9, 2))
 PARAMS = DECODER.init(KEY)
 MEMORY = jnp.ones((6, 2, 4), jnp.float32)
@@ -121,6 +122,11 @@ ROWS = {
         ),
         rnn.ArgumentError,
         "changes its inputs before the loop.*dropout of inputs in front of the cell",
+    ),
+    "attention.attentive: a learned carry around weights": (
+        lambda: rnn.unroll(LEARNED, with_memory(LEARNED, LEARNED.init(KEY), MEMORY), XS),
+        rnn.ShapeError,
+        "carry has weights of 0 places, but the memory has 6.*learned_carry goes inside attentive",
     ),
     "attention.Attentive: no cell": (
         lambda: Attentive(3, ATTENTION),
