@@ -46,7 +46,8 @@ def test_derivatives_of_other_modes_and_split_params_are_those_of_one_device():
 
 @pytest.mark.slow
 def test_a_memory_is_split_as_the_batch_is():
-    on_four_devices("attending", "committed", "in_shardings", "explicit", "mapped")
+    ways = "committed", "in_shardings", "explicit", "mapped"
+    on_devices(4, "four_devices", "attending", *ways)
 
 
 @pytest.mark.slow

@@ -7,10 +7,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from rnn_jax.arguments import integers
-from rnn_jax.arguments.arrays import one_key, reals, taken
-from rnn_jax.arguments.settings import fraction
+from rnn_jax.arguments.arrays import count_of_steps, one_key, reals, taken
+from rnn_jax.arguments.settings import Of, fraction
 from rnn_jax.cell import Carry, Cell, Method, Params
-from rnn_jax.checks import check_lengths
 from rnn_jax.combinators.stack import Stack
 from rnn_jax.errors import ArgumentError, DtypeError, ShapeError
 from rnn_jax.layers.dense import Dense
@@ -100,9 +99,10 @@ def loss(
         model, params, source, lengths=source_lengths, key=k_encoder, method=method
     )
     target = _target(model, target, jnp.shape(source))
-    lengths = check_lengths(
-        cell, target_lengths, target.shape[1:], len(target), f"target has {len(target)} steps"
-    )
+    lengths = target_lengths
+    if lengths is not None:
+        name, batch = Of(cell, "lengths"), target.shape[1:]
+        lengths = count_of_steps(name, lengths, batch, 0, len(target), "target")
     if not len(target):
         return jnp.zeros((), jax.tree.leaves(params)[0].dtype)
     first = jnp.full_like(target[:1], model.start)
