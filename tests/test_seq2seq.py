@@ -192,3 +192,30 @@ def test_a_model_with_noise_and_its_deterministic_one():
     assert np.isfinite(loss(calm, params, source, target))
     with pytest.raises(rnn.ArgumentError, match="is random and needs a key"):
         loss(model, params, source, target)
+
+
+@pytest.mark.parametrize("model", [FED], ids=["fed back"])
+def test_a_beam_finds_the_likeliest_of_all_that_the_decoder_can_say(model):
+    params, source, _ = setting(model)
+    end, longest = V - 1, 3
+    cell, decoding, carry = encode(model, params, source, lengths=LENGTHS["source_lengths"])
+    first = jnp.full((1, B), model.start)
+    found = rnn.decoding.beam(
+        cell, decoding, first, longest, width=V * (V - 1) ** 2, end=end, n_best=2, carry=carry
+    )
+
+    # Every sequence of three tokens, side by side on an axis before that of the memory.
+    every = jnp.stack(jnp.meshgrid(*[jnp.arange(V)] * longest, indexing="ij")).reshape(longest, -1)
+    said = jnp.broadcast_to(every[..., None], (*every.shape, B))
+    read = jnp.concatenate([jnp.full_like(said[:1], model.start), said[:-1]])
+    starts = jax.tree.map(lambda c: jnp.broadcast_to(c, (every.shape[1], *c.shape)), carry)
+    _, logits = rnn.unroll(cell, decoding, read, starts)
+    each = jnp.take_along_axis(jax.nn.log_softmax(logits), said[..., None], -1)[..., 0]
+    ended = np.cumsum(np.asarray(said) == end, 0)
+    once = (ended == 0) | ((ended == 1) & (np.asarray(said) == end))
+    scores = np.where(once, each, 0).sum(0)
+    scores = np.where(ended[-1] > 0, scores, -np.inf)
+    for b in range(B):
+        # Sequences that differ after their end alone have the same score.
+        best = np.unique(scores[:, b].round(12))[::-1][:2]
+        np.testing.assert_allclose(found.scores[:, b], best, atol=1e-10)
