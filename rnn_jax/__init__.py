@@ -68,6 +68,7 @@ from rnn_jax.methods.associative import Associative
 from rnn_jax.methods.automatic import Automatic
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.checkpointed import Checkpointed
+from rnn_jax.methods.fused import Fused
 from rnn_jax.methods.newton import Newton
 from rnn_jax.methods.orbit.jacobian import DiagonalJacobian, FullJacobian
 from rnn_jax.methods.scan import Scan
@@ -128,6 +129,7 @@ __all__ = [
     "FedBackCarry",
     "ForgetBias",
     "FullJacobian",
+    "Fused",
     "GRUCarry",
     "GRUParams",
     "IndRNN",

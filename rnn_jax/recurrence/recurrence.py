@@ -1,10 +1,12 @@
 """The contract of what goes through time: five functions, and the methods that run them."""
 
 import abc
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+from jax.tree_util import Partial
 
 Params = Any
 """A pytree of arrays: NamedTuples in this library."""
@@ -13,8 +15,32 @@ Carry = Any
 
 
 def linearized(f: Callable[..., Any], *points: Any) -> Callable[..., Any]:
-    """The tangents of `f` at many points, `(T, ...)` each, as one function with that axis."""
-    return jax.vmap(lambda *point: jax.linearize(f, *point)[1])(*points)
+    """The tangents of `f` at many points, `(T, *batch, ...)` each, as one function with those axes.
+
+    It is made row by row, so that what it returns knows of no batch: it works for any leading axes,
+    as `f` does.
+    """
+    of_one: Callable[..., Any] = lambda *point: jax.linearize(f, *point)[1]
+    leaves = jax.tree.leaves(points)
+    axes = 0
+    while len({leaf.shape[axes : axes + 1] for leaf in leaves}) == 1 and axes < leaves[0].ndim - 1:
+        axes += 1
+    for _ in range(axes):
+        of_one = jax.vmap(of_one)
+    return Partial(_Rows(leaves[0].ndim - axes), of_one(*points))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rows:
+    """Calls a function of one row, `(...)` of so many axes, for rows of any leading axes."""
+
+    ndim: int
+
+    def __call__(self, f: Callable[..., Any], *tangents: Any) -> Any:
+        of_rows: Callable[..., Any] = lambda f, *tangents: f(*tangents)
+        for _ in range(jax.tree.leaves(tangents)[0].ndim - self.ndim):
+            of_rows = jax.vmap(of_rows)
+        return of_rows(f, *tangents)
 
 
 class Recurrence(abc.ABC):

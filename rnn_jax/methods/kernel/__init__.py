@@ -1,0 +1,5 @@
+"""A `lax.scan` as one kernel: any step, traced into the body of a loop that never leaves the chip.
+
+`scan.py` makes the loop, from the step of either engine; `rows.py` finds out which axes are those
+of the batch, `program.py` is the one pass over the step's program, and each machine is a file.
+"""

@@ -1,0 +1,101 @@
+"""Which axes of a step's arrays are those of the batch: read from the step, never declared.
+
+A kernel works on rows, `(rows, H)`: any batch axes become one, and none becomes one row. Of the
+carries and of what a step reads of its own, those axes lead. What is read at all steps is either a
+weight, whole in every row, or has a part for each row, as the carry after a reset has; where sizes
+agree by chance, shapes do not tell which.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+Step = Callable[[Any, Any, Any], tuple[Any, Any]]
+"""`(consts, carry, x) -> (carry, y)`."""
+
+
+class Rows(NamedTuple):
+    """The batch axes of a loop."""
+
+    batch: tuple[int, ...]
+    by_row: tuple[bool, ...]
+    """Of each leaf of the constants, whether it has a part for each row."""
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return math.prod(self.batch)
+
+    def merged(self, x: jax.Array, axis: int = 0) -> jax.Array:
+        """The batch axes, from `axis` on, as one."""
+        after = axis + len(self.batch)
+        return x.reshape(*x.shape[:axis], self.count, *x.shape[after:])
+
+    def apart(self, x: jax.Array, axis: int = 0) -> jax.Array:
+        """The other way round."""
+        return x.reshape(*x.shape[:axis], *self.batch, *x.shape[axis + 1 :])
+
+    def over(self, step: Step) -> Step:
+        """The step of merged rows."""
+        # A step without batch axes need not know of any.
+        return step if self.batch else jax.vmap(step, (None, 0, 0))
+
+
+def rows(step: Step, consts: Any, carry: Any, x: Any) -> Rows | None:
+    """Those of a step, given by shapes; None if it does not treat every row alike.
+
+    The step is traced for a number of rows that no array has: only where every leaf is taken for
+    what it is do its shapes agree.
+    """
+    leaves, form = jax.tree.flatten(consts)
+    apart = jax.tree.leaves((carry, x))
+    sizes = [size for leaf in [*leaves, *apart] for size in leaf.shape]
+    fresh = 4 * max(sizes, default=1) + 1
+    shapes = [leaf.shape for leaf in apart]
+    most = min(leaf.ndim for leaf in jax.tree.leaves(carry)) - 1
+    for axes in range(_common(shapes, most), 0, -1):
+        batch = shapes[0][:axes]
+        maybe = [leaf.shape[:axes] == batch for leaf in leaves]
+        for by_row in itertools.product(*([False, True] if may else [False] for may in maybe)):
+            given = [
+                _resized(leaf, axes, fresh) if is_so else leaf
+                for leaf, is_so in zip(leaves, by_row, strict=True)
+            ]
+            other = jax.tree.map(lambda leaf: _resized(leaf, axes, fresh), (carry, x))  # noqa: B023
+            if _agrees(step, form.unflatten(given), *other, fresh):
+                return Rows(batch, by_row)
+    if _common(shapes, most):
+        return None
+    return Rows((), (False,) * len(leaves))
+
+
+def _common(shapes: Sequence[tuple[int, ...]], most: int) -> int:
+    """On how many leading axes all shapes agree."""
+    axes = 0
+    while axes < most and len({shape[axes : axes + 1] for shape in shapes}) == 1:
+        axes += 1
+    return axes
+
+
+def _resized(leaf: Any, axes: int, count: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((count, *leaf.shape[axes:]), leaf.dtype)
+
+
+def _agrees(step: Step, consts: Any, carry: Any, x: Any, count: int) -> bool:
+    try:
+        after, ys = jax.eval_shape(step, consts, carry, x)
+    except (TypeError, ValueError):  # what JAX raises for shapes that do not fit
+        return False
+    same = jax.tree.map(lambda a, b: a.shape == b.shape, carry, after)
+    return all(jax.tree.leaves(same)) and all(
+        y.shape[:1] == (count,) for y in jax.tree.leaves(ys)
+    )
+
+
+def one_step(xs: Any) -> Any:
+    """The shapes of one step of `xs`."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], jnp.dtype(x.dtype)), xs)
