@@ -69,6 +69,7 @@ from rnn_jax.methods.automatic import Automatic
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.checkpointed import Checkpointed
 from rnn_jax.methods.fused import Fused
+from rnn_jax.methods.kernel.tpu import TPU
 from rnn_jax.methods.newton import Newton
 from rnn_jax.methods.orbit.jacobian import DiagonalJacobian, FullJacobian
 from rnn_jax.methods.scan import Scan
@@ -98,6 +99,7 @@ __all__ = [
     "MGU",
     "RGLRU",
     "S5",
+    "TPU",
     "ArgumentError",
     "Associative",
     "Automatic",

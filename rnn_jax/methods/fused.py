@@ -4,9 +4,11 @@ import dataclasses
 from typing import Any
 
 import jax
+from jax.export import is_symbolic_dim
 
-from rnn_jax.arguments.settings import at_least, flag, settle
-from rnn_jax.methods.kernel.scan import Kernel
+from rnn_jax.arguments.settings import at_least, flag, instance, optional, settle
+from rnn_jax.errors import ArgumentError
+from rnn_jax.methods.kernel.scan import Kernel, Machine
 from rnn_jax.methods.kernel.tpu import TPU
 from rnn_jax.methods.linear.fused import Fused as FusedLinear
 from rnn_jax.methods.orbit.fused import Fused as FusedOrbit
@@ -16,13 +18,81 @@ from rnn_jax.recurrence.recurrence import Carry, Params, Recurrence
 
 @dataclasses.dataclass(frozen=True)
 class Fused:
-    machine: Any = None
+    """For an accelerator: all steps of time in one kernel, and all steps back in another.
+
+    The numbers, the derivatives of every mode and order, padding and resets are those of `BPTT`,
+    to rounding. A loop that is compiled step by step has several launches a step, and reads its
+    weights from memory at each; here any cell's step is traced into the body of one kernel, in
+    which weights and carry stay on the chip from the first step to the last. Narrow numbers are
+    summed in float32. Sources: Diamos et al., Persistent RNNs, ICML 2016; Pöppel, Beck &
+    Hochreiter, FlashRNN, 2024, arXiv:2412.07752.
+
+    It has been compiled for a TPU v5e, and its numbers compared with those of `Scan` by an
+    interpreter on a CPU; it has not run on an accelerator, and nothing has been timed there.
+
+    Memory: the carries and their cotangents, `(T, *batch, H)` each, what `project` makes of all
+    steps, which is several times as large for a cell with gates, and of the backward loop the
+    derivatives of `update` at all steps; `Checkpointed(Fused(), every=1000)` bounds all but the
+    first by a stretch. A step works on one device's batch. What `map_cotangent` changes on the way
+    back runs step by step.
+
+    Raises `ArgumentError` for settings that make no sense, for a size that does not fit on the
+    chip, for one that `jax.export` leaves open, and where there is no kernel for the platform;
+    `StructureError` for a step that mixes the sequences of a batch, and, differentiated, for one
+    with a `jax.custom_vjp` inside; `DtypeError` for a carry that is not floating.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
+    >>> cell = rnn.GRU(3, 4)
+    >>> params, xs = cell.init(jax.random.key(0)), jnp.ones((7, 2, 3))
+    >>> _, hs = rnn.unroll(cell, params, xs, method=rnn.Fused(interpret=True))
+    >>> bool(jnp.allclose(hs, rnn.unroll(cell, params, xs)[1], atol=1e-6))
+    True
+    """
+
+    machine: Machine | None = None
+    """What the kernel is made for: `TPU()`.
+
+    None takes that of JAX's default backend where the program is traced. A value makes a program
+    for a machine that is elsewhere, as by `jax.export`, or sets how much of the chip it takes.
+    """
     interpret: bool = False
+    """Whether the kernel is interpreted, as ordinary operations of whatever platform there is.
+
+    For tests on a CPU: it is slower than `BPTT`. Without it a CPU has no kernel.
+    """
     store: int = 64 * 2**20
+    """How many bytes of preactivations may be kept for the gradient, as by `BPTT`."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no machine, and settings that make no sense."""
+        settle(self, machine=optional(instance(MACHINES)), interpret=flag, store=at_least(0))
 
     def __call__(
         self, cell: Recurrence, params: Params, xs: Any, carry: Carry
     ) -> tuple[Carry, jax.Array]:
-        kernel = Kernel(self.machine or TPU(), self.interpret, f"the step of {cell!r}")
+        """Both loops in one kernel each."""
+        for size in [size for leaf in jax.tree.leaves((xs, carry)) for size in leaf.shape]:
+            if is_symbolic_dim(size):
+                raise ArgumentError(
+                    f"Fused: a kernel is made for one size, but one of xs is left open, {size}; "
+                    "use BPTT(), or export for one size."
+                )
+        kernel = Kernel(self._machine(), self.interpret, f"the step of {cell!r}")
         run = TwoLoops(FusedOrbit(kernel), FusedLinear(kernel), self.store)
         return run(cell, params, xs, carry)
+
+    def _machine(self) -> Machine:
+        if self.machine is not None:
+            return self.machine
+        platform = jax.default_backend()
+        if platform == "tpu" or self.interpret:
+            return TPU()
+        raise ArgumentError(
+            f"Fused: there is no kernel for the platform that JAX runs on here, {platform}; use "
+            "BPTT(), the default. Fused(interpret=True) computes the same numbers here, slowly, "
+            "for tests; Fused(TPU()) makes a program for a TPU that is elsewhere."
+        )
+
+
+MACHINES = (TPU,)
+"""The machines that there are kernels for."""

@@ -20,27 +20,32 @@ def linearized(f: Callable[..., Any], *points: Any) -> Callable[..., Any]:
     It is made row by row, so that what it returns knows of no batch: it works for any leading axes,
     as `f` does.
     """
-    of_one: Callable[..., Any] = lambda *point: jax.linearize(f, *point)[1]
-    leaves = jax.tree.leaves(points)
-    axes = 0
-    while len({leaf.shape[axes : axes + 1] for leaf in leaves}) == 1 and axes < leaves[0].ndim - 1:
+    first, *others = jax.tree.leaves(points)
+    axes = 0  # on which all points agree, but for the last
+    while axes < first.ndim - 1 and all(
+        leaf.shape[axes : axes + 1] == first.shape[axes : axes + 1] for leaf in others
+    ):
         axes += 1
-    for _ in range(axes):
-        of_one = jax.vmap(of_one)
-    return Partial(_Rows(leaves[0].ndim - axes), of_one(*points))
+    tangents = _over_rows(lambda *point: jax.linearize(f, *point)[1], axes)(*points)
+    return Partial(_ByRow(first.ndim - axes), tangents)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Rows:
-    """Calls a function of one row, `(...)` of so many axes, for rows of any leading axes."""
+class _ByRow:
+    """Calls a function of a row for rows of any leading axes."""
 
     ndim: int
+    """How many axes the first of its arguments has in a row."""
 
-    def __call__(self, f: Callable[..., Any], *tangents: Any) -> Any:
-        of_rows: Callable[..., Any] = lambda f, *tangents: f(*tangents)
-        for _ in range(jax.tree.leaves(tangents)[0].ndim - self.ndim):
-            of_rows = jax.vmap(of_rows)
-        return of_rows(f, *tangents)
+    def __call__(self, of_a_row: Callable[..., Any], *arguments: Any) -> Any:
+        axes = jax.tree.leaves(arguments)[0].ndim - self.ndim
+        return _over_rows(lambda f, *row: f(*row), axes)(of_a_row, *arguments)
+
+
+def _over_rows(f: Callable[..., Any], axes: int) -> Callable[..., Any]:
+    for _ in range(axes):
+        f = jax.vmap(f)
+    return f
 
 
 class Recurrence(abc.ABC):

@@ -7,6 +7,7 @@ of products. No operation is left that cuts or joins lanes of numbers.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ class Program:
     closed: ClosedJaxpr
     equations: tuple[Any, ...]
     reads: tuple[bool, ...]
-    """Of each argument, whether it is read."""
+    """Of each argument of the function, whether the step reads it."""
 
     @property
     def outputs(self) -> list[Any]:
@@ -35,9 +36,10 @@ class Program:
         return [variable.aval for variable in self.closed.jaxpr.outvars]
 
     def __call__(self, *arguments: Any) -> list[jax.Array]:
-        """Run it. An argument may be a `Weight`; what is not read may be anything."""
+        """Run it for the arguments that it reads. One may be a `Weight`."""
         jaxpr = self.closed.jaxpr
-        known = dict(zip(jaxpr.invars, arguments, strict=True))
+        read_ones = itertools.compress(jaxpr.invars, self.reads)
+        known = dict(zip(read_ones, arguments, strict=True))
         known.update(zip(jaxpr.constvars, self.closed.consts, strict=True))
 
         def read(x: Any) -> Any:
@@ -50,10 +52,13 @@ class Program:
         return [_value(read(x)) for x in jaxpr.outvars]
 
 
-def program(f: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Program, list[Any]]:
-    """That of a function of arrays, given by shapes; and the arrays that it closes over.
+def program(
+    f: Callable[..., Any], arguments: Sequence[Any], carries: int
+) -> tuple[Program, list[Any]]:
+    """That of a step, of arrays given by shapes; and the arrays that it closes over.
 
-    They are its last arguments, for a kernel closes over nothing.
+    They are its last arguments, for a kernel closes over nothing. The first ones are its carry,
+    and count as read.
     """
     closed = jax.make_jaxpr(f)(*arguments)
     forms = [form(jnp.asarray(x), by_row=False) for x in closed.consts]
@@ -71,7 +76,7 @@ def program(f: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Program, l
         if needed.intersection(equation.outvars):
             kept.append(equation)
             needed.update(x for x in equation.invars if not isinstance(x, Literal))
-    reads = tuple(x in needed for x in found.jaxpr.invars)
+    reads = tuple(i < carries or x in needed for i, x in enumerate(found.jaxpr.invars))
     return Program(found, tuple(reversed(kept)), reads), held
 
 

@@ -6,6 +6,7 @@ weight, whole in every row, or has a part for each row, as the carry after a res
 agree by chance, shapes do not tell which.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -26,18 +27,14 @@ class Rows(NamedTuple):
     """Of each leaf of the constants, whether it has a part for each row."""
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """How many rows there are."""
         return math.prod(self.batch)
 
     def merged(self, x: jax.Array, axis: int = 0) -> jax.Array:
         """The batch axes, from `axis` on, as one."""
         after = axis + len(self.batch)
-        return x.reshape(*x.shape[:axis], self.count, *x.shape[after:])
-
-    def apart(self, x: jax.Array, axis: int = 0) -> jax.Array:
-        """The other way round."""
-        return x.reshape(*x.shape[:axis], *self.batch, *x.shape[axis + 1 :])
+        return x.reshape(*x.shape[:axis], self.number, *x.shape[after:])
 
     def over(self, step: Step) -> Step:
         """The step of merged rows."""
@@ -52,25 +49,19 @@ def rows(step: Step, consts: Any, carry: Any, x: Any) -> Rows | None:
     what it is do its shapes agree.
     """
     leaves, form = jax.tree.flatten(consts)
-    apart = jax.tree.leaves((carry, x))
-    sizes = [size for leaf in [*leaves, *apart] for size in leaf.shape]
-    fresh = 4 * max(sizes, default=1) + 1
-    shapes = [leaf.shape for leaf in apart]
-    most = min(leaf.ndim for leaf in jax.tree.leaves(carry)) - 1
-    for axes in range(_common(shapes, most), 0, -1):
-        batch = shapes[0][:axes]
-        maybe = [leaf.shape[:axes] == batch for leaf in leaves]
-        for by_row in itertools.product(*([False, True] if may else [False] for may in maybe)):
-            given = [
-                _resized(leaf, axes, fresh) if is_so else leaf
-                for leaf, is_so in zip(leaves, by_row, strict=True)
-            ]
-            other = jax.tree.map(lambda leaf: _resized(leaf, axes, fresh), (carry, x))  # noqa: B023
-            if _agrees(step, form.unflatten(given), *other, fresh):
+    carries, apart = jax.tree.leaves(carry), jax.tree.leaves((carry, x))
+    other = 4 * max((n for leaf in [*leaves, *apart] for n in leaf.shape), default=1) + 1
+    most = _common([leaf.shape for leaf in apart], min(leaf.ndim for leaf in carries) - 1)
+    for axes in range(most, 0, -1):
+        batch = carries[0].shape[:axes]
+        resized = functools.partial(_resized, axes=axes, rows=other)
+        may_be = [(False, True) if leaf.shape[:axes] == batch else (False,) for leaf in leaves]
+        for by_row in itertools.product(*may_be):
+            taken = [resized(x) if is_so else x for x, is_so in zip(leaves, by_row, strict=True)]
+            of_others = jax.tree.unflatten(form, taken), *jax.tree.map(resized, (carry, x))
+            if _agrees(step, of_others, other):
                 return Rows(batch, by_row)
-    if _common(shapes, most):
-        return None
-    return Rows((), (False,) * len(leaves))
+    return None if most else Rows((), (False,) * len(leaves))
 
 
 def _common(shapes: Sequence[tuple[int, ...]], most: int) -> int:
@@ -81,19 +72,19 @@ def _common(shapes: Sequence[tuple[int, ...]], most: int) -> int:
     return axes
 
 
-def _resized(leaf: Any, axes: int, count: int) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((count, *leaf.shape[axes:]), leaf.dtype)
+def _resized(leaf: Any, axes: int, rows: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((rows, *leaf.shape[axes:]), leaf.dtype)
 
 
-def _agrees(step: Step, consts: Any, carry: Any, x: Any, count: int) -> bool:
+def _agrees(step: Step, arguments: tuple[Any, Any, Any], rows: int) -> bool:
+    _, carry, _ = arguments
     try:
-        after, ys = jax.eval_shape(step, consts, carry, x)
+        after, ys = jax.eval_shape(step, *arguments)
     except (TypeError, ValueError):  # what JAX raises for shapes that do not fit
         return False
-    same = jax.tree.map(lambda a, b: a.shape == b.shape, carry, after)
-    return all(jax.tree.leaves(same)) and all(
-        y.shape[:1] == (count,) for y in jax.tree.leaves(ys)
-    )
+    same = jax.tree.map(lambda before, after: before.shape == after.shape, carry, after)
+    led = [y.shape[:1] == (rows,) for y in jax.tree.leaves(ys)]
+    return all(jax.tree.leaves(same)) and all(led)
 
 
 def one_step(xs: Any) -> Any:

@@ -5,6 +5,7 @@ It is never differentiated: it runs a loop behind the rule of derivatives, as `l
 
 import dataclasses
 import enum
+import itertools
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -50,6 +51,11 @@ class Loop:
     step: Callable[[int], Program]
     """That of so many rows: of all arrays, to the carry and what else the step makes."""
 
+    def read_by(self, step: Program) -> tuple[list[jax.Array], list[Role]]:
+        """The arrays that a step reads, and what they are: the rest stays outside."""
+        chosen = itertools.compress(self.arrays, step.reads)
+        return list(chosen), list(itertools.compress(self.roles, step.reads))
+
 
 class Machine(Protocol):
     """What runs a loop as one kernel."""
@@ -84,26 +90,20 @@ class Kernel:
         )
         after, y = jax.eval_shape(step, consts, carry, one_step(xs))
         likes, tree = jax.tree.flatten((after, _stacked(y, length(xs))))
-        return tree.unflatten(
-            [
-                x.reshape(like.shape).astype(like.dtype)
-                for x, like in zip(found, likes, strict=True)
-            ]
-        )
+        as_they_were = [
+            x.reshape(like.shape).astype(like.dtype) for x, like in zip(found, likes, strict=True)
+        ]
+        return jax.tree.unflatten(tree, as_they_were)
 
 
-def _loop(
-    name: str, step: Step, of: Rows, consts: Any, carry: Any, xs: Any, reverse: bool
-) -> Loop:
+def _loop(name: str, step: Step, of: Rows, consts: Any, carry: Any, xs: Any, reverse: bool) -> Loop:
     """The loop over rows, and over arrays as they are stored."""
     step = of.over(step)
+    read_at_all, of_all = jax.tree.flatten(consts)
     merged = (
         jax.tree.map(of.merged, carry),
         jax.tree.map(lambda x: of.merged(x, 1), xs),
-        [
-            of.merged(x) if is_so else x
-            for x, is_so in zip(jax.tree.leaves(consts), of.by_row, strict=True)
-        ],
+        [of.merged(x) if is_so else x for x, is_so in zip(read_at_all, of.by_row, strict=True)],
     )
     roles = [
         *[Role.CARRY for _ in jax.tree.leaves(carry)],
@@ -112,31 +112,29 @@ def _loop(
     ]
     leaves, tree = jax.tree.flatten(merged)
     in_a_step = jax.tree.leaves((merged[0], one_step(merged[1]), merged[2]))
-    forms = [
-        form(x, role is not Role.WEIGHT) for x, role in zip(in_a_step, roles, strict=True)
-    ]
+    forms = [form(x, role is not Role.WEIGHT) for x, role in zip(in_a_step, roles, strict=True)]
     arrays = [kept.stored(x) for kept, x in zip(forms, leaves, strict=True)]
 
     def stored_step(*given: jax.Array) -> list[jax.Array]:
-        carry, x, inside = tree.unflatten(
-            [kept.loaded(x) for kept, x in zip(forms, given, strict=True)]
-        )
-        after = step(jax.tree.structure(consts).unflatten(inside), carry, x)
+        loaded = [kept.loaded(x) for kept, x in zip(forms, given, strict=True)]
+        carry, x, consts = jax.tree.unflatten(tree, loaded)
+        after = step(jax.tree.unflatten(of_all, consts), carry, x)
         return [form(leaf, by_row=True).stored(leaf) for leaf in jax.tree.leaves(after)]
 
-    def shapes(count: int) -> list[jax.ShapeDtypeStruct]:
-        return [_of_a_step(x, role, count) for x, role in zip(arrays, roles, strict=True)]
+    def traced(count: int) -> tuple[Program, list[jax.Array]]:
+        shapes = [_of_a_step(x, role, count) for x, role in zip(arrays, roles, strict=True)]
+        return program(stored_step, shapes, roles.count(Role.CARRY))
 
     # What the step closes over is read at all steps too.
-    _, held = program(stored_step, shapes(of.count))
+    _, held = traced(of.number)
     return Loop(
         name,
         length(xs),
-        of.count,
+        of.number,
         reverse,
         roles + [Role.WEIGHT for _ in held],
         arrays + held,
-        step=lambda count: program(stored_step, shapes(count))[0],
+        step=lambda count: traced(count)[0],
     )
 
 

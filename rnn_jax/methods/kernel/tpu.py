@@ -3,136 +3,208 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.experimental import pallas as pl
 
-from rnn_jax.arguments.settings import positive, settle
+from rnn_jax.arguments.settings import optional, positive, settle
 from rnn_jax.errors import ArgumentError
 from rnn_jax.methods.kernel.program import Program, Weight
 from rnn_jax.methods.kernel.scan import Loop, Role
 
 MIB = 2**20
+V5E = 128 * MIB
+"""Bytes of VMEM that a TPU v5e has."""
 MOST = 64
 """Steps of a block: more gain nothing, as the next block is fetched while one is worked on."""
+LANES, SUBLANES = 128, 8
+"""VMEM holds tiles of so many numbers of 32 bits."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TPU:
-    """Weights and carry stay in VMEM for all steps; what steps read and make comes in blocks.
+    """One kernel on a TPU: weights and carry stay in VMEM, what steps read and make passes through.
 
-    The whole batch is worked on at once.
+    A block of steps is fetched and written while another is worked on. A step works on the whole
+    batch.
+
+    Raises `ArgumentError` for a memory that is not a positive integer.
     """
 
-    memory: int = 96 * MIB
-    """Bytes of VMEM that a kernel may take; a TPU v5e and a v6e have 128 MiB."""
+    memory: int | None = None
+    """Bytes of VMEM that a kernel may take.
+
+    None takes three quarters of what the TPU has that the program is traced on, and of the 128 MiB
+    of a v5e where it is traced without one.
+    """
 
     def __post_init__(self) -> None:
         """Refuse a memory that is none."""
-        settle(self, memory=positive)
+        settle(self, memory=optional(positive))
 
     def run(self, loop: Loop, interpret: bool) -> list[jax.Array]:
         """The last carry, and what every step makes."""
+        from jax.experimental import pallas as pl
+        from jax.experimental.pallas import tpu
+
         step = loop.step(loop.rows)
-        carries = loop.roles.count(Role.CARRY)
-        made = step.outputs[carries:]
-        block = min(loop.steps, MOST, self._steps(loop, step, made))
-        blocks = pl.cdiv(loop.steps, block)
-        # Only what a step reads goes in.
-        reads = [kept or role is Role.CARRY for kept, role in zip(step.reads, loop.roles, strict=True)]
-        arrays = [x for x, kept in zip(loop.arrays, reads, strict=True) if kept]
-        roles = [role for role, kept in zip(loop.roles, reads, strict=True) if kept]
+        arrays, roles = loop.read_by(step)
+        starts = [x for x, role in zip(arrays, roles, strict=True) if role is Role.CARRY]
+        made = step.outputs[len(starts) :]
+        memory = self._memory()
+        block = _steps_that_fit(loop, _Needs(arrays, roles, made), memory)
+        blocks = -(-loop.steps // block)
 
-        def kernel(*refs: Any) -> None:
-            inputs, ends, ys = _cut(refs, len(arrays), carries)
-            at = pl.program_id(0)
-
-            @pl.when(at == 0)
-            def _() -> None:
-                for end, start in zip(ends, inputs[:carries], strict=True):
-                    end[...] = start[...]
-
-            count = block
-            if loop.steps % block:  # the last block has fewer
-                number = blocks - 1 - at if loop.reverse else at
-                count = jnp.minimum(block, loop.steps - number * block)
-
-            def body(i: jax.Array, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-                t = count - 1 - i if loop.reverse else i
-                others = zip(inputs[carries:], roles[carries:], strict=True)
-                values = iter([*carry, *(_value(ref, role, t) for ref, role in others)])
-                found = step(*(next(values) if kept else None for kept in reads))
-                for ref, y in zip(ys, found[carries:], strict=True):
-                    ref[t] = y
-                return tuple(found[:carries])
-
-            carry = lax.fori_loop(0, count, body, tuple(end[...] for end in ends))
-            for end, c in zip(ends, carry, strict=True):
-                end[...] = c
+        def whole(shape: tuple[int, ...], **options: Any) -> pl.BlockSpec:
+            return pl.BlockSpec(shape, lambda at: (0,) * len(shape), **options)
 
         def of_a_block(shape: tuple[int, ...]) -> pl.BlockSpec:
-            def index(b: jax.Array) -> tuple[Any, ...]:
-                return (blocks - 1 - b if loop.reverse else b, *(0 for _ in shape[1:]))
+            def index(at: Any) -> tuple[Any, ...]:
+                return (blocks - 1 - at if loop.reverse else at, *(0,) * len(shape[1:]))
 
             return pl.BlockSpec((block, *shape[1:]), index)
 
-        starts = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in loop.arrays[:carries]]
-        every_y = [jax.ShapeDtypeStruct((loop.steps, *y.shape), y.dtype) for y in made]
+        def in_memory(x: jax.Array, role: Role) -> pl.BlockSpec:
+            # What stays is fetched once, and needs no second place for the next block of it.
+            once = pl.Buffered(1)
+            return of_a_block(x.shape) if role is Role.STEP else whole(x.shape, pipeline_mode=once)
+
+        ys = [jax.ShapeDtypeStruct((loop.steps, *y.shape), y.dtype) for y in made]
         return pl.pallas_call(
-            kernel,
-            out_shape=starts + every_y,
+            functools.partial(_kernel, loop, step, roles, block),
+            out_shape=[jax.ShapeDtypeStruct(c.shape, c.dtype) for c in starts] + ys,
             grid=(blocks,),
-            in_specs=[
-                of_a_block(x.shape) if role is Role.STEP else _whole(x.shape, once=True)
-                for x, role in zip(arrays, roles, strict=True)
-            ],
-            out_specs=[
-                *(_whole(c.shape) for c in starts),
-                *(of_a_block(y.shape) for y in every_y),
-            ],
-            compiler_params=self._options(),
+            in_specs=list(map(in_memory, arrays, roles)),
+            out_specs=[whole(c.shape) for c in starts] + [of_a_block(y.shape) for y in ys],
+            compiler_params=tpu.CompilerParams(
+                dimension_semantics=("arbitrary",), vmem_limit_bytes=memory
+            ),
             interpret=interpret,
             name="fused_steps",
         )(*arrays)
 
-    def _options(self) -> Any:
+    def _memory(self) -> int:
+        if self.memory is not None:
+            return self.memory
+        if jax.default_backend() != "tpu":
+            return V5E * 3 // 4
         from jax.experimental.pallas import tpu
 
-        return tpu.CompilerParams(
-            dimension_semantics=("arbitrary",), vmem_limit_bytes=self.memory
+        return tpu.get_tpu_info().vmem_capacity_bytes * 3 // 4
+
+
+def _kernel(loop: Loop, step: Program, roles: Sequence[Role], block: int, *refs: Any) -> None:
+    """A block of steps; the carry is where the last block left it."""
+    from jax.experimental import pallas as pl
+
+    carries = roles.count(Role.CARRY)
+    inputs, results = refs[: len(roles)], refs[len(roles) :]
+    carry, ys = results[:carries], results[carries:]
+    at, last = pl.program_id(0), pl.num_programs(0) - 1
+    # Of 32 bits, as all places in a kernel are: `jax_enable_x64` would make them wider.
+    count = jnp.int32(block)
+    if loop.steps % block:  # the last block has fewer
+        number = last - at if loop.reverse else at
+        count = jnp.where(number == last, jnp.int32(loop.steps % block), count)
+
+    @pl.when(at == 0)
+    def _() -> None:
+        for c, start in zip(carry, inputs[:carries], strict=True):
+            c[...] = start[...]
+
+    def one(i: Any, values: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        t = count - 1 - i if loop.reverse else i
+        others = zip(inputs[carries:], roles[carries:], strict=True)
+        found = step(*values, *(_value(ref, role, t) for ref, role in others))
+        for ref, y in zip(ys, found[carries:], strict=True):
+            ref[t] = y
+        return tuple(found[:carries])
+
+    after = lax.fori_loop(jnp.int32(0), count, one, tuple(c[...] for c in carry))
+    for c, value in zip(carry, after, strict=True):
+        c[...] = value
+
+
+@dataclasses.dataclass(frozen=True)
+class _Needs:
+    """How many bytes of VMEM a kernel takes."""
+
+    arrays: Sequence[Any]
+    roles: Sequence[Role]
+    made: Sequence[Any]
+    """What a step makes beside the carry."""
+
+    @property
+    def weights(self) -> int:
+        """Read at all steps by every row, they are there once."""
+        return sum(
+            _tiled(x.shape, x.dtype)
+            for x, role in zip(self.arrays, self.roles, strict=True)
+            if role is Role.WEIGHT
         )
 
-    def _steps(self, loop: Loop, step: Program, made: Sequence[Any]) -> int:
-        """How many steps fit at once."""
-        return MOST
+    def of(self, rows: int, steps: int) -> int:
+        """With so many rows, and blocks of so many steps."""
+        total = self.weights
+        one_step = sum(_tiled((rows, *y.shape[1:]), y.dtype) for y in self.made)
+        for x, role in zip(self.arrays, self.roles, strict=True):
+            if role is Role.STEP:
+                one_step += _tiled((rows, *x.shape[2:]), x.dtype)
+            elif role is not Role.WEIGHT:
+                # Where the loop starts; the carry itself is a result, and results are there twice.
+                copies = 3 if role is Role.CARRY else 1
+                total += copies * _tiled((rows, *x.shape[1:]), x.dtype)
+        # One block is worked on while another is on its way; and a step has values of its own.
+        return total + 2 * steps * one_step + 2 * one_step
 
 
-def _value(ref: Any, role: Role, t: jax.Array) -> Any:
+def _steps_that_fit(loop: Loop, needs: _Needs, memory: int) -> int:
+    """How many steps a block has; raises where not one fits."""
+    most = min(loop.steps, MOST)
+    fitting = (n for n in range(most, 0, -1) if needs.of(loop.rows, n) <= memory)
+    found = next(fitting, None)
+    if found is not None:
+        return -(-loop.steps // -(-loop.steps // found))
+    rows = loop.rows
+    while rows and needs.of(rows, 1) > memory:
+        rows //= 2
+    advice = (
+        f"a batch of {rows} fits"
+        if rows
+        else f"the weights of the loop alone take {_mib(needs.weights)}, so take fewer units, or "
+        "params of a narrower dtype"
+    )
+    raise ArgumentError(
+        f"Fused: {loop.name}, with {loop.rows} sequences at once, needs "
+        f"{_mib(needs.of(loop.rows, 1))} of a TPU's VMEM, and a kernel may take {_mib(memory)}; "
+        f"{advice}, or use BPTT()."
+    )
+
+
+def _mib(size: int) -> str:
+    return f"{size / MIB:.1f} MiB"
+
+
+def _tiled(shape: tuple[int, ...], dtype: Any) -> int:
+    """Bytes of an array in VMEM, in whole tiles."""
+    *rest, rows, columns = shape
+    size = jnp.dtype(dtype).itemsize
+    height = SUBLANES * max(1, 4 // size)
+    tiles = -(-rows // height) * -(-columns // LANES)
+    return math.prod(rest) * tiles * height * LANES * size
+
+
+def _value(ref: Any, role: Role, t: Any) -> Any:
     if role is Role.STEP:
         return ref[t]
-    if role is Role.ROW or ref.ndim != 2:
+    if role is not Role.WEIGHT or len(ref.shape) != 2:
         return ref[...]
 
     def part(axis: int, start: int, size: int) -> jax.Array:
-        cut = pl.ds(start, size)
+        cut = slice(start, start + size)
         return ref[cut, :] if axis == 0 else ref[:, cut]
 
     return Weight(part, ref.shape)
-
-
-def _whole(shape: tuple[int, ...], once: bool = False) -> pl.BlockSpec:
-    """All of an array, in every block of time."""
-    mode = pl.Buffered(1) if once else None
-    return pl.BlockSpec(shape, lambda b: tuple(0 for _ in shape), pipeline_mode=mode)
-
-
-def _cut(refs: Sequence[Any], *sizes: int) -> Iterator[Sequence[Any]]:
-    """Lists of these sizes, and the rest."""
-    for size in sizes:
-        yield refs[:size]
-        refs = refs[size:]
-    yield refs
