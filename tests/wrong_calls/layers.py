@@ -403,6 +403,26 @@ ROWS = {
         rnn.StructureError,
         r"DiagonalJacobian: `recur` is not affine in the carry .* LayerNormGRU\(.*FullJacobian\(\)",
     ),
+    "Fused: a machine by its name": (
+        lambda: rnn.Fused("tpu"),
+        rnn.StructureError,
+        "Fused: machine must be a TPU, got 'tpu'",
+    ),
+    "Fused: interpreted by a number": (
+        lambda: rnn.Fused(interpret=1),
+        rnn.ArgumentError,
+        "Fused: interpret must be True or False, got 1",
+    ),
+    "Fused: on a CPU": (
+        lambda: rnn.unroll(CELL, PARAMS, XS, method=rnn.Fused()),
+        rnn.ArgumentError,
+        r"Fused: there is no kernel for the platform .* here, cpu; use BPTT\(\).*interpret=True",
+    ),
+    "TPU: no memory": (
+        lambda: rnn.TPU(memory=0),
+        rnn.ArgumentError,
+        "TPU: memory must be a positive integer, got 0",
+    ),
     "Checkpointed: around nothing": (
         lambda: rnn.Checkpointed("sqrt"),
         rnn.ArgumentError,
