@@ -69,6 +69,7 @@ from rnn_jax.methods.automatic import Automatic
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.checkpointed import Checkpointed
 from rnn_jax.methods.fused import Fused
+from rnn_jax.methods.kernel.gpu import GPU
 from rnn_jax.methods.kernel.tpu import TPU
 from rnn_jax.methods.newton import Newton
 from rnn_jax.methods.orbit.jacobian import DiagonalJacobian, FullJacobian
@@ -92,6 +93,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BPTT",
+    "GPU",
     "GRU",
     "IRNN",
     "LRU",

@@ -5,10 +5,12 @@ its name. It needs the compilers, which are wheels: `pip install 'scan-rnn[aot]'
 compiled here can run here, and nothing here says how long anything takes.
 """
 
+import contextlib
 import functools
 import importlib.metadata
 import os
 import re
+import subprocess
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -94,9 +96,18 @@ def _v5e():
 def compiled(device, f, *args, **options):
     """The program of `f` on this device for arguments like these, for `hlo` to read."""
     shapes = jax.eval_shape(lambda *args: args, *args)
-    with jax.default_device(device):
+    with jax.default_device(device), _as_if_on(device):
         lowered = jax.jit(f).lower(*shapes)
     return lowered.compile(_OPTIONS[device.platform] | options)
+
+
+def _as_if_on(device):
+    """From 0.11.2 on JAX asks, while it lowers a kernel for a GPU, which GPU that is."""
+    if device.platform != "gpu":
+        return contextlib.nullcontext()
+    kind = jax.sharding.AbstractDevice(device.device_kind, device.core_count, "cuda")
+    axes = (1,), ("only",), (jax.sharding.AxisType.Explicit,)
+    return jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh(*axes, abstract_device=kind))
 
 
 def launched_by_the_host(device, f, *args, **options):
@@ -115,3 +126,20 @@ def launched_by_the_host(device, f, *args, **options):
         within = len(indent) if kind == "kCommandBuffer" else None
         counts[kind] += 1
     return counts
+
+
+def spills(folder, kernel):
+    """Of each kernel of that name in the programs in a folder, the bytes that registers spill."""
+    if not list(folder.glob("*.ptx")):
+        pytest.skip("it compiles, but what it spills this release of XLA does not let us see")
+    import nvidia
+
+    (ptxas,) = (Path(path) / "cuda_nvcc/bin/ptxas" for path in nvidia.__path__)
+    found = []
+    for source in sorted(folder.glob("*.ptx")):
+        if f".entry {kernel}" not in source.read_text():
+            continue
+        command = [ptxas, "-arch=sm_90a", "-v", source, "-o", folder / "unread.cubin"]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+        found.append(int(re.search(r"(\d+) bytes spill stores", told)[1]))
+    return found

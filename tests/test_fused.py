@@ -14,6 +14,7 @@ from jax.flatten_util import ravel_pytree
 
 import rnn_jax as rnn
 from rnn_jax.methods.kernel.rows import Rows, rows
+from tests import aot
 from tests.cases import CASES, assert_close
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
@@ -244,3 +245,31 @@ def test_what_does_not_fit_is_told_what_would(key):
         match=r"the weights of the loop alone take 256\.0 MiB, so take fewer units",
     ):
         kernel_of(large, jnp.float32, 8)
+
+
+def mean_square(cell, method):
+    """Of what a cell emits, as a function of params and inputs; and its gradient."""
+
+    def loss(params, xs):
+        hs = rnn.unroll(cell, params, xs, method=method)[1]
+        return jnp.mean(jnp.square(hs.astype(jnp.float32)))
+
+    return loss, jax.value_and_grad(loss)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16], ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize("units", [256, 1024])
+@pytest.mark.parametrize(
+    "cell",
+    [rnn.Elman, rnn.GRU, rnn.LSTM, rnn.LayerNormElman, rnn.LayerNormGRU, rnn.LayerNormLSTM],
+)
+def test_compiled_for_a_tpu_v5e_a_training_step_is_two_kernels_and_no_loop(cell, units, dtype, key):
+    where = aot.tpu_v5e()
+    cell = cell(128, units)
+    params = jax.eval_shape(lambda: cell.init(key, dtype))
+    xs = jax.ShapeDtypeStruct((512, 32, 128), dtype)
+    for f, expected in zip(mean_square(cell, rnn.Fused(rnn.TPU())), (1, 2), strict=True):
+        program = aot.compiled_for(where, f, params, xs).as_text()
+        assert program.count('custom_call_target="tpu_custom_call"') == expected
+        assert " while(" not in program

@@ -53,9 +53,9 @@ def scan_blocks(
     steps = length(xs)
     if is_symbolic_dim(steps):  # nor can it be known whether there would be a rest
         return f(carry, xs)
-    blocks, rest = divmod(steps, size)
-    if not blocks:
+    if steps <= size:
         return f(carry, xs)
+    blocks, rest = divmod(steps, size)
     whole = blocks * size
     carry, ys = lax.scan(
         f, carry, jax.tree.map(lambda x: x[:whole].reshape(blocks, size, *x.shape[1:]), xs)

@@ -8,6 +8,7 @@ from jax.export import is_symbolic_dim
 
 from rnn_jax.arguments.settings import at_least, flag, instance, optional, settle
 from rnn_jax.errors import ArgumentError
+from rnn_jax.methods.kernel.gpu import GPU
 from rnn_jax.methods.kernel.scan import Kernel, Machine
 from rnn_jax.methods.kernel.tpu import TPU
 from rnn_jax.methods.linear.fused import Fused as FusedLinear
@@ -85,6 +86,8 @@ class Fused:
         if self.machine is not None:
             return self.machine
         platform = jax.default_backend()
+        if platform == "gpu":
+            return GPU()
         if platform == "tpu" or self.interpret:
             return TPU()
         raise ArgumentError(
@@ -94,5 +97,5 @@ class Fused:
         )
 
 
-MACHINES = (TPU,)
+MACHINES = (GPU, TPU)
 """The machines that there are kernels for."""

@@ -200,8 +200,7 @@ def _dot(equation: Any, x: jax.Array, w: jax.Array, axis: int) -> jax.Array:
 def _wide_sum(equation: Any, x: jax.Array, w: jax.Array, numbers: Any) -> jax.Array:
     """Narrow numbers are multiplied as they are, and summed in float32."""
     (out,) = equation.outvars
-    narrow = jnp.issubdtype(out.aval.dtype, jnp.floating) and out.aval.dtype.itemsize < 4
-    wide = jnp.dtype(jnp.float32) if narrow else out.aval.dtype
+    wide = jnp.dtype(jnp.float32) if _is_narrow(out.aval.dtype) else out.aval.dtype
     found = lax.dot_general(
         x, w, numbers, precision=equation.params["precision"], preferred_element_type=wide
     )
@@ -227,9 +226,24 @@ def _concatenate(equation: Any, operands: Sequence[Any]) -> list[Any]:
     return [_Joined(list(map(_value, operands)))]
 
 
+def _widened(equation: Any, operands: Sequence[Any]) -> list[Any]:
+    """In float32: chips have no such function of narrower numbers."""
+    (x,), (out,) = map(_value, operands), equation.outvars
+    if not _is_narrow(out.aval.dtype):
+        return _plain(equation, operands)
+    return [y.astype(out.aval.dtype) for y in _bound(equation, [x.astype(jnp.float32)])]
+
+
+def _is_narrow(dtype: Any) -> bool:
+    return jnp.issubdtype(dtype, jnp.floating) and jnp.dtype(dtype).itemsize < 4
+
+
+_TRANSCENDENTAL = "cos erf exp exp2 expm1 log log1p logistic rsqrt sin sqrt tan tanh"
+
 _RULES: dict[str, Callable[[Any, Sequence[Any]], list[Any]]] = {
     "concatenate": _concatenate,
     "dot_general": _dot_general,
     "split": _split,
     "transpose": _transpose,
+    **dict.fromkeys(_TRANSCENDENTAL.split(), _widened),
 }

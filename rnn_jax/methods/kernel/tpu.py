@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from rnn_jax.arguments.settings import optional, positive, settle
@@ -22,6 +23,9 @@ MOST = 64
 """Steps of a block: more gain nothing, as the next block is fetched while one is worked on."""
 LANES, SUBLANES = 128, 8
 """VMEM holds tiles of so many numbers of 32 bits."""
+
+ORIGIN = np.int32(0)
+"""All places in a kernel have 32 bits, where `jax_enable_x64` would make an integer wider."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,11 +63,11 @@ class TPU:
         blocks = -(-loop.steps // block)
 
         def whole(shape: tuple[int, ...], **options: Any) -> pl.BlockSpec:
-            return pl.BlockSpec(shape, lambda at: (0,) * len(shape), **options)
+            return pl.BlockSpec(shape, lambda at: (ORIGIN,) * len(shape), **options)
 
         def of_a_block(shape: tuple[int, ...]) -> pl.BlockSpec:
             def index(at: Any) -> tuple[Any, ...]:
-                return (blocks - 1 - at if loop.reverse else at, *(0,) * len(shape[1:]))
+                return (blocks - 1 - at if loop.reverse else at, *(ORIGIN,) * len(shape[1:]))
 
             return pl.BlockSpec((block, *shape[1:]), index)
 
@@ -104,7 +108,6 @@ def _kernel(loop: Loop, step: Program, roles: Sequence[Role], block: int, *refs:
     inputs, results = refs[: len(roles)], refs[len(roles) :]
     carry, ys = results[:carries], results[carries:]
     at, last = pl.program_id(0), pl.num_programs(0) - 1
-    # Of 32 bits, as all places in a kernel are: `jax_enable_x64` would make them wider.
     count = jnp.int32(block)
     if loop.steps % block:  # the last block has fewer
         number = last - at if loop.reverse else at
@@ -123,7 +126,7 @@ def _kernel(loop: Loop, step: Program, roles: Sequence[Role], block: int, *refs:
             ref[t] = y
         return tuple(found[:carries])
 
-    after = lax.fori_loop(jnp.int32(0), count, one, tuple(c[...] for c in carry))
+    after = lax.fori_loop(ORIGIN, count, one, tuple(c[...] for c in carry))
     for c, value in zip(carry, after, strict=True):
         c[...] = value
 

@@ -1,0 +1,234 @@
+"""A loop on a GPU: one block of threads a few rows, for all steps, with the weights beside it."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from rnn_jax.arguments.settings import integer, positive, settle
+from rnn_jax.errors import ArgumentError, StructureError
+from rnn_jax.methods.kernel.program import Program, Weight
+from rnn_jax.methods.kernel.scan import Loop, Role
+
+KIB = 2**10
+LEAST = 16
+"""Rows and columns of the smallest matrix that the units multiply."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GPU:
+    """One kernel on a GPU, by Triton: weights in shared memory, gate by gate, carry in registers.
+
+    Each program runs a few rows of the batch through all steps; programs know nothing of one
+    another. All sizes must be powers of 2, units 16 at least; a batch is filled up with rows that
+    nobody reads.
+
+    Raises `ArgumentError` for settings that are not positive integers, and for rows that are no
+    power of 2 from 16 on.
+    """
+
+    memory: int = 227 * KIB
+    """Bytes of shared memory that the weights of a loop may take: 227 KiB has an H100."""
+    rows: int = LEAST
+    """How many rows of the batch a program has."""
+    warps: int = 4
+    """Of 32 threads each, that run a program."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that make no kernel."""
+        settle(self, memory=positive, rows=_rows, warps=positive)
+
+    def run(self, loop: Loop, interpret: bool) -> list[jax.Array]:
+        """The last carry, and what every step makes."""
+        from jax.experimental import pallas as pl
+        from jax.experimental.pallas import triton
+
+        step = loop.step(self.rows)
+        arrays, roles = loop.read_by(step)
+        parts = self._parts(loop, step, arrays, roles)
+        programs = -(-loop.rows // self.rows)
+        missing = programs * self.rows - loop.rows
+        given = [_filled_up(x, role, missing) for x, role in zip(arrays, roles, strict=True)]
+
+        def of_rows(x: Any, role: Role) -> pl.BlockSpec:
+            if role is Role.WEIGHT:
+                return pl.BlockSpec(x.shape, lambda at: (0,) * len(x.shape))
+            lead = x.shape[:1] if role is Role.STEP else ()
+            rest = x.shape[len(lead) + 1 :]
+            return pl.BlockSpec(
+                (*lead, self.rows, *rest), lambda at: (*(0,) * len(lead), at, *(0,) * len(rest))
+            )
+
+        carries = roles.count(Role.CARRY)
+        kinds = [Role.CARRY if i < carries else Role.STEP for i in range(len(step.outputs))]
+        results = [
+            jax.ShapeDtypeStruct(
+                (*[loop.steps] * (kind is Role.STEP), loop.rows + missing, *y.shape[1:]), y.dtype
+            )
+            for y, kind in zip(step.outputs, kinds, strict=True)
+        ]
+        found = pl.pallas_call(
+            functools.partial(_kernel, loop, step, roles, parts),
+            out_shape=results,
+            grid=(programs,),
+            in_specs=list(map(of_rows, given, roles)),
+            out_specs=list(map(of_rows, results, kinds)),
+            compiler_params=triton.CompilerParams(num_warps=self.warps, num_stages=1),
+            interpret=interpret,
+            name="fused_steps",
+        )(*given)
+        return [
+            lax.slice_in_dim(x, 0, loop.rows, axis=1 if kind is Role.STEP else 0)
+            for x, kind in zip(found, kinds, strict=True)
+        ]
+
+    def _parts(
+        self, loop: Loop, step: Program, arrays: Sequence[Any], roles: Sequence[Role]
+    ) -> list["_Part"]:
+        """What a step reads of its matrices; raises where the kernel cannot be."""
+        parts: dict[_Part, None] = {}
+
+        def dry(*values: Any) -> list[jax.Array]:
+            def read(matrix: jax.Array, part: _Part) -> jax.Array:
+                parts[part] = None
+                return jnp.zeros(part.shape(matrix), matrix.dtype)
+
+            return step(*_with_weights(values, roles, read))
+
+        shapes = [_seen(x, role, self.rows) for x, role in zip(arrays, roles, strict=True)]
+        equations = jax.make_jaxpr(dry)(*shapes).jaxpr.eqns
+        for equation in equations:
+            _check_operation(loop, equation)
+        matrices = [(part, arrays[part.index]) for part in parts]
+        size = sum(math.prod(part.shape(x)) * x.dtype.itemsize for part, x in matrices)
+        if size > self.memory:
+            raise ArgumentError(
+                f"Fused: {loop.name} needs {size / KIB:.0f} KiB of a GPU's shared memory for the "
+                f"weights of its loop, and has {self.memory / KIB:.0f} KiB; "
+                f"{self._advice(size)}, or use BPTT()."
+            )
+        return list(parts)
+
+    def _advice(self, size: int) -> str:
+        halvings = 0
+        while size > self.memory:
+            size, halvings = size // 4, halvings + 1
+        fraction = {1: "half", 2: "a quarter"}.get(halvings, f"1/{2**halvings}")
+        return f"{fraction} of the units fits, in a narrower dtype perhaps more"
+
+
+class _Part(NamedTuple):
+    """Some rows or columns of a matrix."""
+
+    index: int
+    """The matrix, among the arrays."""
+    axis: int
+    start: int
+    size: int
+
+    def of(self, matrix: Any) -> Any:
+        """Read it."""
+        cut = slice(self.start, self.start + self.size)
+        return matrix[cut, :] if self.axis == 0 else matrix[:, cut]
+
+    def shape(self, matrix: Any) -> tuple[int, ...]:
+        """`(rows, columns)`."""
+        other = matrix.shape[1 - self.axis]
+        return (self.size, other) if self.axis == 0 else (other, self.size)
+
+
+def _kernel(
+    loop: Loop, step: Program, roles: Sequence[Role], parts: Sequence[_Part], *refs: Any
+) -> None:
+    """All steps of some rows."""
+    carries = roles.count(Role.CARRY)
+    inputs, results = refs[: len(roles)], refs[len(roles) :]
+    ends, ys = results[:carries], results[carries:]
+    # Read ahead of the loop, or every step would read them from memory again.
+    held = {part: part.of(inputs[part.index]) for part in parts}
+    stay = [
+        ref if role is Role.STEP or _is_matrix(ref, role) else ref[...]
+        for ref, role in zip(inputs, roles, strict=True)
+    ]
+
+    def one(i: Any, carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        t = loop.steps - 1 - i if loop.reverse else i
+        read = [x[t] if role is Role.STEP else x for x, role in zip(stay, roles, strict=True)]
+        values = _with_weights([*carry, *read[carries:]], roles, lambda _, part: held[part])
+        found = step(*values)
+        for ref, y in zip(ys, found[carries:], strict=True):
+            ref[t] = y
+        return tuple(found[:carries])
+
+    # Of 32 bits, as all places in a kernel are.
+    bounds = np.int32(0), np.int32(loop.steps)
+    for ref, c in zip(ends, lax.fori_loop(*bounds, one, tuple(stay[:carries])), strict=True):
+        ref[...] = c
+
+
+def _is_matrix(x: Any, role: Role) -> bool:
+    return role is Role.WEIGHT and len(x.shape) == 2
+
+
+def _with_weights(
+    values: Sequence[Any], roles: Sequence[Role], read: Callable[[Any, _Part], jax.Array]
+) -> list[Any]:
+    """The arguments of a step, whose matrices are read by `read(matrix, part)`."""
+
+    def weight(index: int, x: Any) -> Weight:
+        return Weight(
+            lambda axis, start, size: read(x, _Part(index, axis, start, size)), tuple(x.shape)
+        )
+
+    return [
+        weight(i, x) if _is_matrix(x, role) else x
+        for i, (x, role) in enumerate(zip(values, roles, strict=True))
+    ]
+
+
+def _seen(x: Any, role: Role, rows: int) -> jax.ShapeDtypeStruct:
+    """What a step of so many rows sees of an array."""
+    if role is Role.WEIGHT:
+        return jax.ShapeDtypeStruct(x.shape, x.dtype)
+    after = 2 if role is Role.STEP else 1
+    return jax.ShapeDtypeStruct((rows, *x.shape[after:]), x.dtype)
+
+
+def _filled_up(x: jax.Array, role: Role, missing: int) -> jax.Array:
+    """With so many more rows."""
+    if role is Role.WEIGHT or not missing:
+        return x
+    axis = 1 if role is Role.STEP else 0
+    return jnp.pad(x, [(0, missing if i == axis else 0) for i in range(x.ndim)])
+
+
+_CUTS = frozenset("concatenate dynamic_slice gather pad rev slice split".split())
+
+
+def _check_operation(loop: Loop, equation: Any) -> None:
+    """Triton has arrays of sizes 2^n alone, and cuts and joins none."""
+    name = equation.primitive.name
+    shapes = [tuple(x.aval.shape) for x in [*equation.invars, *equation.outvars]]
+    odd = [shape for shape in shapes for n in shape if n & (n - 1)]
+    small = [shape for shape in shapes for n in shape if name == "dot_general" and n < LEAST]
+    if name not in _CUTS and not odd and not small:
+        return
+    wrong = (odd or small or shapes)[0]
+    raise StructureError(
+        f"Fused: {loop.name} has a `{name}` of shape {wrong} in its loop, and a kernel on a GPU "
+        f"has sizes that are powers of 2 alone, {LEAST} at least where matrices are multiplied, "
+        "and cuts or joins nothing but products with weights; use such sizes, or BPTT()."
+    )
+
+
+def _rows(name: Any, value: Any) -> int:
+    found = integer(value)
+    if found is None or found < LEAST or found & (found - 1):
+        raise ArgumentError(f"{name} must be a power of 2 from {LEAST} on, got {value!r}.")
+    return found
