@@ -74,6 +74,38 @@ def test_every_cell_has_the_numbers_of_scan_in_every_mode(case, rng):
     assert_close(found, expected, 1e-9)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", [rnn.Elman, rnn.GRU, rnn.LSTM, rnn.MGU, rnn.LRU])
+def test_the_form_for_a_gpu_has_the_numbers_of_scan_in_every_mode(cell, key, rng):
+    cell, steps, rows = cell(3, 16), 7, 5  # of which a program has 16
+    point = jax.tree.map(
+        lambda x: jnp.asarray(rng.normal(size=x.shape)) / 3,
+        (
+            cell.init(key, jnp.float64),
+            cell.initial_carry(cell.init(key, jnp.float64), (rows,)),
+            jnp.zeros((steps, rows, 3)),
+        ),
+    )
+    direction = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape)), point)
+    marks = {
+        "lengths": jnp.array([steps, 4, 0, 3, 5]),
+        "reset": jnp.asarray(rng.random((steps, rows)) < 0.3),
+    }
+    expected, found = (
+        outcome(cell, method, True, None, marks, point, direction)
+        for method in (SCAN, rnn.Fused(rnn.GPU(), interpret=True))
+    )
+    assert_close(found, expected, 1e-9)
+
+
+def test_rows_that_fill_up_a_program_on_a_gpu_reach_no_number(key):
+    cell = rnn.Elman(3, 16)
+    params, xs = cell.init(key, jnp.float64), jax.random.normal(key, (4, 17, 3), jnp.float64)
+    method = rnn.Fused(rnn.GPU(), interpret=True)
+    found = jax.jit(functools.partial(run, cell, method=method, reverse=False))(params, xs)
+    assert_close(found, run(cell, params, xs, SCAN, False), 1e-12)
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def gradient(cell, method, params, xs, marks):
     def loss(params, xs):
@@ -136,6 +168,42 @@ def test_which_arrays_have_a_part_for_each_row_where_all_sizes_agree():
     assert rows(step, (square, row, square, square), square, row) is None
     merged = found.merged(jnp.zeros((5, 3, 2)), 1)
     assert merged.shape == (5, 3, 2)
+
+
+def refused(cell, dtype, error, match):
+    """What `Fused(GPU())` says of a cell, from shapes alone."""
+    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), dtype))
+    xs = jax.ShapeDtypeStruct((9, 40, cell.input_size), dtype)
+    with pytest.raises(error, match=match):
+        jax.eval_shape(functools.partial(rnn.unroll, cell, method=rnn.Fused(rnn.GPU())), params, xs)
+
+
+def test_what_a_gpu_cannot_run_is_refused_by_name():
+    refused(
+        rnn.LSTM(8, 256),
+        jnp.bfloat16,
+        rnn.ArgumentError,
+        r"the step of LSTM\(.* needs 592 KiB of a GPU's shared memory, 512 for the weights of its "
+        r"loop, and a program may take 227 KiB; 1/2 of the units would fit",
+    )
+    refused(
+        rnn.GRU(8, 96),
+        jnp.float32,
+        rnn.StructureError,
+        r"the step of GRU\(.* has an array of shape \(1, 96\), and .* GPU has sizes 2\^n alone",
+    )
+    refused(
+        rnn.Elman(8, 8),
+        jnp.float32,
+        rnn.StructureError,
+        r"multiplies an array of shape .*8.*, and a GPU takes 16 units at least; use BPTT\(\)",
+    )
+    refused(
+        rnn.LayerNormLSTM(8, 64),
+        jnp.float32,
+        rnn.StructureError,
+        r"has a `split` of an array of shape \(16, 256\), .* cuts and joins nothing but products",
+    )
 
 
 def equations(jaxpr):
@@ -273,3 +341,27 @@ def test_compiled_for_a_tpu_v5e_a_training_step_is_two_kernels_and_no_loop(cell,
         program = aot.compiled_for(where, f, params, xs).as_text()
         assert program.count('custom_call_target="tpu_custom_call"') == expected
         assert " while(" not in program
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cell", "units", "dtype"),
+    [
+        (rnn.LSTM, 64, jnp.float32),
+        (rnn.LSTM, 128, jnp.bfloat16),
+        (rnn.GRU, 128, jnp.float32),
+        (rnn.MGU, 128, jnp.float32),
+        (rnn.Elman, 128, jnp.float32),
+        (rnn.Elman, 256, jnp.bfloat16),
+    ],
+)
+def test_compiled_for_an_h100_both_kernels_fit_and_spill_nothing(cell, units, dtype, key, tmp_path):
+    where = aot.h100()
+    cell = cell(64, units)
+    params = jax.eval_shape(lambda: cell.init(key, dtype))
+    xs = jax.ShapeDtypeStruct((100, 40, 64), dtype)
+    _, step = mean_square(cell, rnn.Fused(rnn.GPU(rows=16)))
+    options = {"xla_gpu_autotune_level": 0, "xla_dump_to": str(tmp_path)}
+    program = aot.compiled_for(where, step, params, xs, **options).as_text()
+    assert " while(" not in program
+    assert aot.spills(tmp_path, "fused_steps") == [0, 0]

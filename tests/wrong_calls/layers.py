@@ -406,7 +406,7 @@ ROWS = {
     "Fused: a machine by its name": (
         lambda: rnn.Fused("tpu"),
         rnn.StructureError,
-        "Fused: machine must be a TPU, got 'tpu'",
+        "Fused: machine must be a GPU or a TPU, got 'tpu'",
     ),
     "Fused: interpreted by a number": (
         lambda: rnn.Fused(interpret=1),
@@ -417,6 +417,11 @@ ROWS = {
         lambda: rnn.unroll(CELL, PARAMS, XS, method=rnn.Fused()),
         rnn.ArgumentError,
         r"Fused: there is no kernel for the platform .* here, cpu; use BPTT\(\).*interpret=True",
+    ),
+    "GPU: rows that are no power of 2": (
+        lambda: rnn.GPU(rows=24),
+        rnn.ArgumentError,
+        "GPU: rows must be a power of 2 from 16 on, got 24",
     ),
     "TPU: no memory": (
         lambda: rnn.TPU(memory=0),

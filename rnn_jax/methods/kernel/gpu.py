@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from jax import lax
 from rnn_jax.arguments.settings import integer, positive, settle
 from rnn_jax.errors import ArgumentError, StructureError
 from rnn_jax.methods.kernel.program import Program, Weight
-from rnn_jax.methods.kernel.scan import Loop, Role
+from rnn_jax.methods.kernel.scan import ORIGIN, Loop, Role, of_a_step
 
 KIB = 2**10
 LEAST = 16
@@ -25,19 +25,22 @@ LEAST = 16
 class GPU:
     """One kernel on a GPU, by Triton: weights in shared memory, gate by gate, carry in registers.
 
-    Each program runs a few rows of the batch through all steps; programs know nothing of one
-    another. All sizes must be powers of 2, units 16 at least; a batch is filled up with rows that
-    nobody reads.
+    Each of its programs runs a few rows of the batch through all steps, and knows nothing of the
+    others; the batch is filled up with rows that nobody reads. A size is a power of 2, and 16 at
+    least where it is multiplied. The weights of the loop must fit in the shared memory of one
+    multiprocessor: of an H100 those of an `LSTM` of 64 units in float32 and 128 in bfloat16, a
+    `GRU` of 128, an `Elman` of 128 and of 256 in bfloat16. The layer-normed cells with gates cut
+    what they have normalised, which Triton cannot.
 
     Raises `ArgumentError` for settings that are not positive integers, and for rows that are no
     power of 2 from 16 on.
     """
 
     memory: int = 227 * KIB
-    """Bytes of shared memory that the weights of a loop may take: 227 KiB has an H100."""
+    """Bytes of shared memory that a program may take; an H100 has 227 KiB, an A100 163."""
     rows: int = LEAST
     """How many rows of the batch a program has."""
-    warps: int = 4
+    warps: int = 8
     """Of 32 threads each, that run a program."""
 
     def __post_init__(self) -> None:
@@ -58,12 +61,14 @@ class GPU:
 
         def of_rows(x: Any, role: Role) -> pl.BlockSpec:
             if role is Role.WEIGHT:
-                return pl.BlockSpec(x.shape, lambda at: (0,) * len(x.shape))
+                return pl.BlockSpec(x.shape, lambda at: (ORIGIN,) * len(x.shape))
             lead = x.shape[:1] if role is Role.STEP else ()
             rest = x.shape[len(lead) + 1 :]
-            return pl.BlockSpec(
-                (*lead, self.rows, *rest), lambda at: (*(0,) * len(lead), at, *(0,) * len(rest))
-            )
+
+            def index(at: Any) -> tuple[Any, ...]:
+                return (*(ORIGIN,) * len(lead), at, *(ORIGIN,) * len(rest))
+
+            return pl.BlockSpec((*lead, self.rows, *rest), index)
 
         carries = roles.count(Role.CARRY)
         kinds = [Role.CARRY if i < carries else Role.STEP for i in range(len(step.outputs))]
@@ -101,29 +106,30 @@ class GPU:
 
             return step(*_with_weights(values, roles, read))
 
-        shapes = [_seen(x, role, self.rows) for x, role in zip(arrays, roles, strict=True)]
-        equations = jax.make_jaxpr(dry)(*shapes).jaxpr.eqns
-        for equation in equations:
+        shapes = [of_a_step(x, role, self.rows) for x, role in zip(arrays, roles, strict=True)]
+        for equation in jax.make_jaxpr(dry)(*shapes).jaxpr.eqns:
             _check_operation(loop, equation)
-        matrices = [(part, arrays[part.index]) for part in parts]
-        size = sum(math.prod(part.shape(x)) * x.dtype.itemsize for part, x in matrices)
-        if size > self.memory:
+        read = [(part.shape(arrays[part.index]), arrays[part.index].dtype) for part in parts]
+        matrices = [(shape, dtype) for shape, dtype in read if 1 not in shape]
+        weights = sum(math.prod(shape) * dtype.itemsize for shape, dtype in matrices)
+        # What is multiplied by each part, and the last product, on their way between threads.
+        widest = max((n for shape, _ in matrices for n in shape), default=0)
+        needs = weights + (len(matrices) + 1) * self.rows * widest * 4
+        if needs > self.memory:
+            halves = 1
+            while needs > self.memory * 4**halves:
+                halves += 1
             raise ArgumentError(
-                f"Fused: {loop.name} needs {size / KIB:.0f} KiB of a GPU's shared memory for the "
-                f"weights of its loop, and has {self.memory / KIB:.0f} KiB; "
-                f"{self._advice(size)}, or use BPTT()."
+                f"Fused: {loop.name} needs {needs / KIB:.0f} KiB of a GPU's shared memory, "
+                f"{weights / KIB:.0f} for the weights of its loop, and a program may take "
+                f"{self.memory / KIB:.0f} KiB; 1/{2**halves} of the units would fit, and a "
+                "narrower dtype takes less, or use BPTT()."
             )
         return list(parts)
 
-    def _advice(self, size: int) -> str:
-        halvings = 0
-        while size > self.memory:
-            size, halvings = size // 4, halvings + 1
-        fraction = {1: "half", 2: "a quarter"}.get(halvings, f"1/{2**halvings}")
-        return f"{fraction} of the units fits, in a narrower dtype perhaps more"
 
-
-class _Part(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class _Part:
     """Some rows or columns of a matrix."""
 
     index: int
@@ -166,8 +172,7 @@ def _kernel(
             ref[t] = y
         return tuple(found[:carries])
 
-    # Of 32 bits, as all places in a kernel are.
-    bounds = np.int32(0), np.int32(loop.steps)
+    bounds = ORIGIN, np.int32(loop.steps)
     for ref, c in zip(ends, lax.fori_loop(*bounds, one, tuple(stay[:carries])), strict=True):
         ref[...] = c
 
@@ -192,14 +197,6 @@ def _with_weights(
     ]
 
 
-def _seen(x: Any, role: Role, rows: int) -> jax.ShapeDtypeStruct:
-    """What a step of so many rows sees of an array."""
-    if role is Role.WEIGHT:
-        return jax.ShapeDtypeStruct(x.shape, x.dtype)
-    after = 2 if role is Role.STEP else 1
-    return jax.ShapeDtypeStruct((rows, *x.shape[after:]), x.dtype)
-
-
 def _filled_up(x: jax.Array, role: Role, missing: int) -> jax.Array:
     """With so many more rows."""
     if role is Role.WEIGHT or not missing:
@@ -215,16 +212,20 @@ def _check_operation(loop: Loop, equation: Any) -> None:
     """Triton has arrays of sizes 2^n alone, and cuts and joins none."""
     name = equation.primitive.name
     shapes = [tuple(x.aval.shape) for x in [*equation.invars, *equation.outvars]]
-    odd = [shape for shape in shapes for n in shape if n & (n - 1)]
-    small = [shape for shape in shapes for n in shape if name == "dot_general" and n < LEAST]
-    if name not in _CUTS and not odd and not small:
+    odd = [shape for shape in shapes if any(n & (n - 1) for n in shape)]
+    small = [shape for shape in shapes if name == "dot_general" and min(shape) < LEAST]
+    if odd:
+        reason = f"has an array of shape {odd[0]}, and a kernel on a GPU has sizes 2^n alone"
+    elif small:
+        reason = f"multiplies an array of shape {small[0]}, and a GPU takes {LEAST} units at least"
+    elif name in _CUTS:
+        reason = (
+            f"has a `{name}` of an array of shape {shapes[0]}, and a kernel on a GPU cuts and "
+            "joins nothing but products with weights"
+        )
+    else:
         return
-    wrong = (odd or small or shapes)[0]
-    raise StructureError(
-        f"Fused: {loop.name} has a `{name}` of shape {wrong} in its loop, and a kernel on a GPU "
-        f"has sizes that are powers of 2 alone, {LEAST} at least where matrices are multiplied, "
-        "and cuts or joins nothing but products with weights; use such sizes, or BPTT()."
-    )
+    raise StructureError(f"Fused: {loop.name} {reason}; use BPTT().")
 
 
 def _rows(name: Any, value: Any) -> int:

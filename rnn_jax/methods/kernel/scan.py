@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from rnn_jax.errors import StructureError
@@ -18,6 +19,9 @@ from rnn_jax.methods.blocks import length
 from rnn_jax.methods.kernel.program import Program, program
 from rnn_jax.methods.kernel.rows import Rows, Step, one_step, rows
 from rnn_jax.methods.kernel.stored import form
+
+ORIGIN = np.int32(0)
+"""All places in a kernel have 32 bits, where `jax_enable_x64` would make an integer wider."""
 
 
 class Role(enum.Enum):
@@ -122,7 +126,7 @@ def _loop(name: str, step: Step, of: Rows, consts: Any, carry: Any, xs: Any, rev
         return [form(leaf, by_row=True).stored(leaf) for leaf in jax.tree.leaves(after)]
 
     def traced(count: int) -> tuple[Program, list[jax.Array]]:
-        shapes = [_of_a_step(x, role, count) for x, role in zip(arrays, roles, strict=True)]
+        shapes = [of_a_step(x, role, count) for x, role in zip(arrays, roles, strict=True)]
         return program(stored_step, shapes, roles.count(Role.CARRY))
 
     # What the step closes over is read at all steps too.
@@ -138,7 +142,7 @@ def _loop(name: str, step: Step, of: Rows, consts: Any, carry: Any, xs: Any, rev
     )
 
 
-def _of_a_step(x: jax.Array, role: Role, rows: int) -> jax.ShapeDtypeStruct:
+def of_a_step(x: jax.Array, role: Role, rows: int) -> jax.ShapeDtypeStruct:
     """What a step of so many rows sees of an array."""
     if role is Role.WEIGHT:
         return jax.ShapeDtypeStruct(x.shape, x.dtype)

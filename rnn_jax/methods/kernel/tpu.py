@@ -8,13 +8,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from rnn_jax.arguments.settings import optional, positive, settle
 from rnn_jax.errors import ArgumentError
 from rnn_jax.methods.kernel.program import Program, Weight
-from rnn_jax.methods.kernel.scan import Loop, Role
+from rnn_jax.methods.kernel.scan import ORIGIN, Loop, Role
 
 MIB = 2**20
 V5E = 128 * MIB
@@ -23,9 +22,6 @@ MOST = 64
 """Steps of a block: more gain nothing, as the next block is fetched while one is worked on."""
 LANES, SUBLANES = 128, 8
 """VMEM holds tiles of so many numbers of 32 bits."""
-
-ORIGIN = np.int32(0)
-"""All places in a kernel have 32 bits, where `jax_enable_x64` would make an integer wider."""
 
 
 @dataclasses.dataclass(frozen=True)
