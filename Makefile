@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python; do \
 NEWEST ?= $(shell for v in 3.14 3.13 3.12; do for p in python$$v "$$(pyenv prefix $$v 2>/dev/null)/bin/python"; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$p && exit; done; done)
 # What runs there: the mechanisms, training, and the command line.
-NEWEST_TESTS := $(addprefix tests/test_,laws.py linear.py methods.py associative.py training.py noise.py unroll.py cli.py)
+NEWEST_TESTS := $(addprefix tests/test_,laws.py linear.py methods.py associative.py fused.py training.py noise.py unroll.py cli.py)
 
 # More flags for the program behind a target: make demo ARGS="--cell gru", make test ARGS="-k scan -x".
 ARGS ?=

@@ -73,7 +73,7 @@ class GPU:
         carries = roles.count(Role.CARRY)
         kinds = [Role.CARRY if i < carries else Role.STEP for i in range(len(step.outputs))]
         results = [
-            jax.ShapeDtypeStruct(
+            loop.made(
                 (*[loop.steps] * (kind is Role.STEP), loop.rows + missing, *y.shape[1:]), y.dtype
             )
             for y, kind in zip(step.outputs, kinds, strict=True)

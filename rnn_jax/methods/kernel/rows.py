@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]
 """`(consts, carry, x) -> (carry, y)`."""
@@ -87,6 +86,11 @@ def _agrees(step: Step, arguments: tuple[Any, Any, Any], rows: int) -> bool:
     return all(jax.tree.leaves(same)) and all(led)
 
 
+def shapes(tree: Any) -> Any:
+    """Shapes and dtypes alone: on which devices an array is, is no matter of a step."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
+
+
 def one_step(xs: Any) -> Any:
     """The shapes of one step of `xs`."""
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], jnp.dtype(x.dtype)), xs)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), xs)

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from rnn_jax.errors import StructureError
 from rnn_jax.methods.blocks import length
 from rnn_jax.methods.kernel.program import Program, program
-from rnn_jax.methods.kernel.rows import Rows, Step, one_step, rows
+from rnn_jax.methods.kernel.rows import Rows, Step, one_step, rows, shapes
 from rnn_jax.methods.kernel.stored import form
 
 ORIGIN = np.int32(0)
@@ -55,6 +54,11 @@ class Loop:
     step: Callable[[int], Program]
     """That of so many rows: of all arrays, to the carry and what else the step makes."""
 
+    def made(self, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+        """The shape of a result; in `jax.shard_map` it varies over devices as the carry does."""
+        varies = jax.typeof(self.arrays[0]).manual_axis_type
+        return jax.ShapeDtypeStruct(shape, dtype, manual_axis_type=varies)
+
     def read_by(self, step: Program) -> tuple[list[jax.Array], list[Role]]:
         """The arrays that a step reads, and what they are: the rest stays outside."""
         chosen = itertools.compress(self.arrays, step.reads)
@@ -83,7 +87,8 @@ class Kernel:
         """`lax.scan(partial(step, consts), carry, xs, reverse=reverse)`."""
         if 0 in [size for leaf in jax.tree.leaves((carry, xs)) for size in leaf.shape]:
             return lax.scan(lambda c, x: step(consts, c, x), carry, xs, reverse=reverse)
-        of = rows(step, consts, carry, one_step(xs))
+        given = *shapes((consts, carry)), one_step(xs)
+        of = rows(step, *given)
         if of is None:
             raise StructureError(
                 f"Fused: {self.name} does not treat each sequence of a batch alone, and alike for "
@@ -92,7 +97,7 @@ class Kernel:
         found = self.machine.run(
             _loop(self.name, step, of, consts, carry, xs, reverse), self.interpret
         )
-        after, y = jax.eval_shape(step, consts, carry, one_step(xs))
+        after, y = jax.eval_shape(step, *given)
         likes, tree = jax.tree.flatten((after, _stacked(y, length(xs))))
         as_they_were = [
             x.reshape(like.shape).astype(like.dtype) for x, like in zip(found, likes, strict=True)
@@ -126,8 +131,8 @@ def _loop(name: str, step: Step, of: Rows, consts: Any, carry: Any, xs: Any, rev
         return [form(leaf, by_row=True).stored(leaf) for leaf in jax.tree.leaves(after)]
 
     def traced(count: int) -> tuple[Program, list[jax.Array]]:
-        shapes = [of_a_step(x, role, count) for x, role in zip(arrays, roles, strict=True)]
-        return program(stored_step, shapes, roles.count(Role.CARRY))
+        seen = [of_a_step(x, role, count) for x, role in zip(arrays, roles, strict=True)]
+        return program(stored_step, seen, roles.count(Role.CARRY))
 
     # What the step closes over is read at all steps too.
     _, held = traced(of.number)
@@ -151,4 +156,4 @@ def of_a_step(x: jax.Array, role: Role, rows: int) -> jax.ShapeDtypeStruct:
 
 
 def _stacked(y: Any, steps: int) -> Any:
-    return jax.tree.map(lambda y: jax.ShapeDtypeStruct((steps, *y.shape), jnp.dtype(y.dtype)), y)
+    return jax.tree.map(lambda y: jax.ShapeDtypeStruct((steps, *y.shape), y.dtype), y)

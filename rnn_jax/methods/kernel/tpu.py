@@ -35,7 +35,7 @@ class TPU:
     """
 
     memory: int | None = None
-    """Bytes of VMEM that a kernel may take.
+    """Bytes of VMEM that a kernel may take, a quarter of it for what a step works out.
 
     None takes three quarters of what the TPU has that the program is traced on, and of the 128 MiB
     of a v5e where it is traced without one.
@@ -55,7 +55,7 @@ class TPU:
         starts = [x for x, role in zip(arrays, roles, strict=True) if role is Role.CARRY]
         made = step.outputs[len(starts) :]
         memory = self._memory()
-        block = _steps_that_fit(loop, _Needs(arrays, roles, made), memory)
+        block = _steps_that_fit(loop, _Needs(arrays, roles, made), memory * 3 // 4)
         blocks = -(-loop.steps // block)
 
         def whole(shape: tuple[int, ...], **options: Any) -> pl.BlockSpec:
@@ -72,10 +72,10 @@ class TPU:
             once = pl.Buffered(1)
             return of_a_block(x.shape) if role is Role.STEP else whole(x.shape, pipeline_mode=once)
 
-        ys = [jax.ShapeDtypeStruct((loop.steps, *y.shape), y.dtype) for y in made]
+        ys = [loop.made((loop.steps, *y.shape), y.dtype) for y in made]
         return pl.pallas_call(
             functools.partial(_kernel, loop, step, roles, block),
-            out_shape=[jax.ShapeDtypeStruct(c.shape, c.dtype) for c in starts] + ys,
+            out_shape=[loop.made(c.shape, c.dtype) for c in starts] + ys,
             grid=(blocks,),
             in_specs=list(map(in_memory, arrays, roles)),
             out_specs=[whole(c.shape) for c in starts] + [of_a_block(y.shape) for y in ys],
@@ -156,8 +156,8 @@ class _Needs:
                 # Where the loop starts; the carry itself is a result, and results are there twice.
                 copies = 3 if role is Role.CARRY else 1
                 total += copies * _tiled((rows, *x.shape[1:]), x.dtype)
-        # One block is worked on while another is on its way; and a step has values of its own.
-        return total + 2 * steps * one_step + 2 * one_step
+        # One block is worked on while another is on its way.
+        return total + 2 * steps * one_step
 
 
 def _steps_that_fit(loop: Loop, needs: _Needs, memory: int) -> int:
@@ -170,16 +170,14 @@ def _steps_that_fit(loop: Loop, needs: _Needs, memory: int) -> int:
     rows = loop.rows
     while rows and needs.of(rows, 1) > memory:
         rows //= 2
-    advice = (
-        f"a batch of {rows} fits"
-        if rows
-        else f"the weights of the loop alone take {_mib(needs.weights)}, so take fewer units, or "
-        "params of a narrower dtype"
-    )
+    advice = f"a batch of {rows} fits"
+    if not rows:
+        advice = f"the weights of its loop take {_mib(needs.weights)}, so take fewer units, or a "
+        advice += "narrower dtype"
     raise ArgumentError(
         f"Fused: {loop.name}, with {loop.rows} sequences at once, needs "
-        f"{_mib(needs.of(loop.rows, 1))} of a TPU's VMEM, and a kernel may take {_mib(memory)}; "
-        f"{advice}, or use BPTT()."
+        f"{_mib(needs.of(loop.rows, 1))} of a TPU's VMEM for its arrays, where a kernel may take "
+        f"{_mib(memory)}; {advice}, or use BPTT()."
     )
 
 
