@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+from jax.sharding import NamedSharding, PartitionSpec
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]
 """`(consts, carry, x) -> (carry, y)`."""
@@ -72,7 +73,7 @@ def _common(shapes: Sequence[tuple[int, ...]], most: int) -> int:
 
 
 def _resized(leaf: Any, axes: int, rows: int) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((rows, *leaf.shape[axes:]), leaf.dtype)
+    return shaped(leaf, (rows, *leaf.shape[axes:]))
 
 
 def _agrees(step: Step, arguments: tuple[Any, Any, Any], rows: int) -> bool:
@@ -86,11 +87,25 @@ def _agrees(step: Step, arguments: tuple[Any, Any, Any], rows: int) -> bool:
     return all(jax.tree.leaves(same)) and all(led)
 
 
+def shaped(x: Any, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+    """What is known of `x`, but with another shape; within `jax.shard_map`, over what it varies."""
+    if isinstance(x, jax.ShapeDtypeStruct):
+        known = {"sharding": x.sharding, "manual_axis_type": x.manual_axis_type}
+    else:
+        kind = jax.typeof(x)
+        mesh = kind.sharding.mesh
+        known = {
+            "sharding": None if mesh.empty else NamedSharding(mesh, PartitionSpec()),
+            "manual_axis_type": kind.manual_axis_type,
+        }
+    return jax.ShapeDtypeStruct(shape, x.dtype, **known)
+
+
 def shapes(tree: Any) -> Any:
-    """Shapes and dtypes alone: on which devices an array is, is no matter of a step."""
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
+    """What is known of arrays beside their numbers."""
+    return jax.tree.map(lambda x: shaped(x, x.shape), tree)
 
 
 def one_step(xs: Any) -> Any:
-    """The shapes of one step of `xs`."""
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), xs)
+    """The same of one step of `xs`."""
+    return jax.tree.map(lambda x: shaped(x, x.shape[1:]), xs)

@@ -16,7 +16,7 @@ from jax import lax
 from rnn_jax.errors import StructureError
 from rnn_jax.methods.blocks import length
 from rnn_jax.methods.kernel.program import Program, program
-from rnn_jax.methods.kernel.rows import Rows, Step, one_step, rows, shapes
+from rnn_jax.methods.kernel.rows import Rows, Step, one_step, rows, shaped, shapes
 from rnn_jax.methods.kernel.stored import form
 
 ORIGIN = np.int32(0)
@@ -150,9 +150,9 @@ def _loop(name: str, step: Step, of: Rows, consts: Any, carry: Any, xs: Any, rev
 def of_a_step(x: jax.Array, role: Role, rows: int) -> jax.ShapeDtypeStruct:
     """What a step of so many rows sees of an array."""
     if role is Role.WEIGHT:
-        return jax.ShapeDtypeStruct(x.shape, x.dtype)
+        return shaped(x, x.shape)
     after = 2 if role is Role.STEP else 1
-    return jax.ShapeDtypeStruct((rows, *x.shape[after:]), x.dtype)
+    return shaped(x, (rows, *x.shape[after:]))
 
 
 def _stacked(y: Any, steps: int) -> Any:
