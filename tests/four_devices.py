@@ -210,6 +210,8 @@ def transformed(way):
     # Each device iterates as often as its own rows ask for.
     lstm = Case("lstm", lambda: rnn.LSTM(2, 3), None)
     compare(way, lstm, (rnn.Newton(), rnn.Newton(rnn.DiagonalJacobian())))
+    if way in ("explicit", "mapped"):  # of any other mesh XLA knows no way to split a kernel
+        compare(way, lstm, (rnn.Fused(interpret=True),))
     if way != "explicit":
         return
     split_params, split_xs, _ = placed(EXPLICIT, (params, xs, {}))

@@ -1,5 +1,6 @@
 """All steps in one kernel: the numbers of the scan, by an interpreter of kernels on a CPU."""
 
+import dataclasses
 import functools
 import re
 
@@ -168,6 +169,21 @@ def test_which_arrays_have_a_part_for_each_row_where_all_sizes_agree():
     assert rows(step, (square, row, square, square), square, row) is None
     merged = found.merged(jnp.zeros((5, 3, 2)), 1)
     assert merged.shape == (5, 3, 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class OfTwo(rnn.Elman):
+    """Made for a batch of two."""
+
+    def update(self, carry, a):
+        return rnn.ElmanCarry(jnp.tanh(a.reshape(2, self.hidden_size)))
+
+
+def test_a_step_that_is_made_for_one_size_of_batch_is_refused_by_name(key):
+    cell = OfTwo(3, 4)
+    params, xs = cell.init(key), jnp.ones((5, 2, 3), jnp.float32)
+    with pytest.raises(rnn.StructureError, match=r"step of OfTwo\(.* one size of batch.*use BPTT"):
+        rnn.unroll(cell, params, xs, method=FUSED)
 
 
 def refused(cell, dtype, error, match):

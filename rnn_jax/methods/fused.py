@@ -28,19 +28,21 @@ class Fused:
     summed in float32. Sources: Diamos et al., Persistent RNNs, ICML 2016; Pöppel, Beck &
     Hochreiter, FlashRNN, 2024, arXiv:2412.07752.
 
-    It has been compiled for a TPU v5e, and its numbers compared with those of `Scan` by an
-    interpreter on a CPU; it has not run on an accelerator, and nothing has been timed there.
+    It has been compiled for a TPU v5e and an H100, and its numbers compared with those of `Scan` by
+    an interpreter on a CPU; it has not run on an accelerator, and nothing has been timed there.
 
     Memory: the carries and their cotangents, `(T, *batch, H)` each, what `project` makes of all
     steps, which is several times as large for a cell with gates, and of the backward loop the
     derivatives of `update` at all steps; `Checkpointed(Fused(), every=1000)` bounds all but the
-    first by a stretch. A step works on one device's batch. What `map_cotangent` changes on the way
-    back runs step by step.
+    first by a stretch. Of a batch that an Explicit mesh or `shard_map` splits each device runs its
+    own rows; of one that XLA would split, it cannot split the kernel. What `map_cotangent` changes
+    on the way back runs step by step.
 
     Raises `ArgumentError` for settings that make no sense, for a size that does not fit on the
     chip, for one that `jax.export` leaves open, and where there is no kernel for the platform;
-    `StructureError` for a step that mixes the sequences of a batch, and, differentiated, for one
-    with a `jax.custom_vjp` inside; `DtypeError` for a carry that is not floating.
+    `StructureError` for a step that is made for one size of batch, for one that a `GPU` cannot run,
+    and, differentiated, for one with a `jax.custom_vjp` inside; `DtypeError` for a carry that is
+    not floating.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.GRU(3, 4)
@@ -51,7 +53,7 @@ class Fused:
     """
 
     machine: Machine | None = None
-    """What the kernel is made for: `TPU()`.
+    """What the kernel is made for: `TPU()` or `GPU()`.
 
     None takes that of JAX's default backend where the program is traced. A value makes a program
     for a machine that is elsewhere, as by `jax.export`, or sets how much of the chip it takes.
@@ -93,7 +95,7 @@ class Fused:
         raise ArgumentError(
             f"Fused: there is no kernel for the platform that JAX runs on here, {platform}; use "
             "BPTT(), the default. Fused(interpret=True) computes the same numbers here, slowly, "
-            "for tests; Fused(TPU()) makes a program for a TPU that is elsewhere."
+            "for tests; Fused(TPU()) or Fused(GPU()) makes a program for a chip that is elsewhere."
         )
 
 

@@ -43,7 +43,7 @@ class Rows(NamedTuple):
 
 
 def rows(step: Step, consts: Any, carry: Any, x: Any) -> Rows | None:
-    """Those of a step, given by shapes; None if it does not treat every row alike.
+    """Those of a step, given by shapes; None if it is not made for any number of rows.
 
     The step is traced for a number of rows that no array has: only where every leaf is taken for
     what it is do its shapes agree.

@@ -91,8 +91,8 @@ class Kernel:
         of = rows(step, *given)
         if of is None:
             raise StructureError(
-                f"Fused: {self.name} does not treat each sequence of a batch alone, and alike for "
-                "batches of every size, so that its steps cannot be one kernel; use BPTT()."
+                f"Fused: {self.name}, or its derivative, is made for one size of batch, where a "
+                "kernel runs any number of rows; write it for any leading axes, or use BPTT()."
             )
         found = self.machine.run(
             _loop(self.name, step, of, consts, carry, xs, reverse), self.interpret
