@@ -60,7 +60,7 @@ test-peers: $(STAMP)  ## the same numbers from PyTorch, Flax, Haiku, Keras, Equi
 test-aot:  ## programs for a GPU and a TPU, compiled on this CPU; installs 1.2 GB of compilers
 	@$(PYTHON) -m venv .venv-aot
 	@.venv-aot/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,aot]'
-	.venv-aot/bin/python -m pytest tests/test_accelerators.py -m '' $(ARGS)
+	.venv-aot/bin/python -m pytest tests/test_accelerators.py tests/test_fused.py -m '' $(ARGS)
 
 lint: $(STAMP)  ## style, by ruff
 	$(BIN)/ruff check .

@@ -349,12 +349,12 @@ def mean_square(cell, method):
     [rnn.Elman, rnn.GRU, rnn.LSTM, rnn.LayerNormElman, rnn.LayerNormGRU, rnn.LayerNormLSTM],
 )
 def test_compiled_for_a_tpu_v5e_a_training_step_is_two_kernels_and_no_loop(cell, units, dtype, key):
-    where = aot.tpu_v5e()
+    device = aot.v5e()
     cell = cell(128, units)
     params = jax.eval_shape(lambda: cell.init(key, dtype))
     xs = jax.ShapeDtypeStruct((512, 32, 128), dtype)
     for f, expected in zip(mean_square(cell, rnn.Fused(rnn.TPU())), (1, 2), strict=True):
-        program = aot.compiled_for(where, f, params, xs).as_text()
+        program = aot.compiled(device, f, params, xs).as_text()
         assert program.count('custom_call_target="tpu_custom_call"') == expected
         assert " while(" not in program
 
@@ -372,12 +372,11 @@ def test_compiled_for_a_tpu_v5e_a_training_step_is_two_kernels_and_no_loop(cell,
     ],
 )
 def test_compiled_for_an_h100_both_kernels_fit_and_spill_nothing(cell, units, dtype, key, tmp_path):
-    where = aot.h100()
+    device = aot.h100()
     cell = cell(64, units)
     params = jax.eval_shape(lambda: cell.init(key, dtype))
     xs = jax.ShapeDtypeStruct((100, 40, 64), dtype)
     _, step = mean_square(cell, rnn.Fused(rnn.GPU(rows=16)))
-    options = {"xla_gpu_autotune_level": 0, "xla_dump_to": str(tmp_path)}
-    program = aot.compiled_for(where, step, params, xs, **options).as_text()
+    program = aot.compiled(device, step, params, xs, xla_dump_to=str(tmp_path)).as_text()
     assert " while(" not in program
     assert aot.spills(tmp_path, "fused_steps") == [0, 0]

@@ -11,11 +11,13 @@ GPUS = frozenset({"gpu", "cuda", "rocm"})
 
 def on_gpu(tree: Any) -> bool:
     """Whether what reads these arrays is traced for a GPU, as far as JAX tells while tracing."""
-    return _platform(tree) in GPUS
+    return platform(tree) in GPUS
 
 
-def _platform(tree: Any) -> str:
-    """By the first that says: the mesh of an array, that of the context, the default device.
+def platform(tree: Any) -> str:
+    """Of what reads these arrays, such as "cpu", "gpu" or "tpu".
+
+    By the first that says: the mesh of an array, that of the context, the default device.
 
     All three are in the key of JAX's caches of traced programs, so that a program that was traced
     for one platform is not taken for another. What is not told is where a single array lies that

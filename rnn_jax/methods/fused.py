@@ -7,6 +7,7 @@ import jax
 from jax.export import is_symbolic_dim
 
 from rnn_jax.arguments.settings import at_least, flag, instance, optional, settle
+from rnn_jax.devices.platform import GPUS, platform
 from rnn_jax.errors import ArgumentError
 from rnn_jax.methods.kernel.gpu import GPU
 from rnn_jax.methods.kernel.scan import Kernel, Machine
@@ -55,7 +56,7 @@ class Fused:
     machine: Machine | None = None
     """What the kernel is made for: `TPU()` or `GPU()`.
 
-    None takes that of JAX's default backend where the program is traced. A value makes a program
+    None takes that of the platform that the program is traced for. A value makes a program
     for a machine that is elsewhere, as by `jax.export`, or sets how much of the chip it takes.
     """
     interpret: bool = False
@@ -80,20 +81,20 @@ class Fused:
                     f"Fused: a kernel is made for one size, but one of xs is left open, {size}; "
                     "use BPTT(), or export for one size."
                 )
-        kernel = Kernel(self._machine(), self.interpret, f"the step of {cell!r}")
+        kernel = Kernel(self._machine((params, xs)), self.interpret, f"the step of {cell!r}")
         run = TwoLoops(FusedOrbit(kernel), FusedLinear(kernel), self.store)
         return run(cell, params, xs, carry)
 
-    def _machine(self) -> Machine:
+    def _machine(self, arrays: Any) -> Machine:
         if self.machine is not None:
             return self.machine
-        platform = jax.default_backend()
-        if platform == "gpu":
+        found = platform(arrays)
+        if found in GPUS:
             return GPU()
-        if platform == "tpu" or self.interpret:
+        if found == "tpu" or self.interpret:
             return TPU()
         raise ArgumentError(
-            f"Fused: there is no kernel for the platform that JAX runs on here, {platform}; use "
+            f"Fused: there is no kernel for the platform that JAX traces for here, {found}; use "
             "BPTT(), the default. Fused(interpret=True) computes the same numbers here, slowly, "
             "for tests; Fused(TPU()) or Fused(GPU()) makes a program for a chip that is elsewhere."
         )
