@@ -7,7 +7,17 @@ from rnn_jax.process.interrupts import leave_while_starting
 
 leave_while_starting()
 
-from rnn_jax import analysis, attention, batching, decoding, interop, seq2seq, tasks, training
+from rnn_jax import (
+    analysis,
+    attention,
+    batching,
+    decoding,
+    interop,
+    seq2seq,
+    tasks,
+    training,
+    words,
+)
 from rnn_jax.arithmetic import surrogate
 from rnn_jax.cell import Carry, Cell, Input, Layer, Method, Params, SizedCell, SplitCell
 from rnn_jax.cells.complex import Complex
@@ -238,9 +248,10 @@ __all__ = [
     "wide_carry",
     "windows",
     "with_method",
+    "words",
     "zoneout",
 ]
 
 register_namedtuples(
-    sys.modules[__name__], analysis, attention, batching, decoding, seq2seq, tasks, training
+    sys.modules[__name__], analysis, attention, batching, decoding, seq2seq, tasks, training, words
 )

@@ -37,6 +37,7 @@ PUBLIC = {
     "seq2seq.": rnn.seq2seq,
     "tasks.": rnn.tasks,
     "training.": rnn.training,
+    "words.": rnn.words,
 }
 
 

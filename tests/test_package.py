@@ -23,7 +23,7 @@ CONTRACT = [*GROUND, "cell", "methods"]
 SHARED = ["arithmetic", "initializers", "noise"]
 CORE = [*CONTRACT, *SHARED, "cells", "layers", "combinators", "checks", "unroll", "attention"]
 USES = ["losses", "seq2seq", "serving", "training", "decoding", "batching", "tasks"]
-USES += ["analysis", "interop"]
+USES += ["analysis", "interop", "words"]
 MAY_IMPORT = {
     "errors": [],
     "arguments": ["errors"],
@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "batching": [*GROUND, "cell"],
     "tasks": ["errors", "arguments"],
     "analysis": [*CORE, "losses"],
+    "words": CORE,
     "interop": CORE,
     "__init__": [*CORE, *USES],
     "language": [*CORE, *USES, "__init__"],  # a user of the library, as any

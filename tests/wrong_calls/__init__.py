@@ -18,6 +18,7 @@ from tests.wrong_calls import (
     running,
     seq2seq,
     training,
+    words,
 )
 
 TABLES = (
@@ -34,6 +35,7 @@ TABLES = (
     running,
     seq2seq,
     training,
+    words,
 )
 WRONG_CALLS = {name: row for table in TABLES for name, row in table.ROWS.items()}
 assert len(WRONG_CALLS) == sum(len(table.ROWS) for table in TABLES), "two rows of one name"
