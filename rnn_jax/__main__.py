@@ -202,8 +202,9 @@ def _given(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any
 
 
 def _absolute(values: dict[str, Any]) -> dict[str, Any]:
-    """The places of texts, from the root: a run may be resumed from another folder."""
-    places = {name: values[name] for name in ("text", "data") if isinstance(values.get(name), str)}
+    """The places of files, from the root: a run may be resumed from another folder."""
+    names = ("text", "data", "vectors")
+    places = {name: values[name] for name in names if isinstance(values.get(name), str)}
     return values | {name: os.path.abspath(place) for name, place in places.items()}
 
 

@@ -8,6 +8,7 @@
 `corpus`                  the training part, its streams, and the validation part
 `baselines`               what counting alone achieves
 `cells` `model`           the network, its loss
+`vectors`                 what its embedding begins with, from a file
 `optimizer` `learner`     how it learns
 `train` `display`         the loop, and what one sees of it
 `run` `files`             the folder of a run

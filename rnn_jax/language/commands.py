@@ -26,13 +26,18 @@ from rnn_jax.language.spectrum import pictures as pictures_of
 from rnn_jax.language.spectrum import words
 from rnn_jax.language.spectrum.measure import measure
 from rnn_jax.language.train import out_of_memory, train
+from rnn_jax.language.vectors import first_table
 
 
 def start_run(config: Config, folder: str | None) -> None:
     """Train a new run, in a folder of its own."""
     corpus = load(config)
     Learner(config, len(corpus.vocabulary)).check_memory()
-    run = Run.create(folder, config, corpus)
+    table = None
+    if config.vectors is not None:
+        table, known = first_table(config, corpus.vocabulary)
+        print(f"{config.vectors} has {known:,} of the {len(table):,} tokens", flush=True)
+    run = Run.create(folder, config, corpus, table)
     with run.locked():
         _train(run, config, corpus, None)
 

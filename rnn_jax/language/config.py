@@ -87,6 +87,15 @@ class Config:
         at_least=0,
     )
     embedding: int = _setting(64, int, "length of a token's vector", at_least=1, below=_WIDE)
+    vectors: str | None = _setting(
+        None,
+        str,
+        "file of word2vec or GloVe whose vectors, --embedding long, the tokens begin with; tokens "
+        "that it lacks begin with drawn ones of the same size",
+    )
+    freeze_vectors: bool = _setting(
+        False, bool, "leave the --vectors as they are: train all but them"
+    )
     tied: bool = _setting(
         False,
         bool,
@@ -158,6 +167,8 @@ class Config:
             )
         if self.text is not None and self.data is not None:
             raise InputError("--text and --data are two ways to name a text; leave one out")
+        if self.freeze_vectors and self.vectors is None:
+            raise InputError("--freeze-vectors goes with --vectors, which names their file")
 
     @property
     def effective_stride(self) -> int:

@@ -14,7 +14,7 @@ import rnn_jax as rnn
 from rnn_jax.language.checkpoints import Checkpoints, Progress
 from rnn_jax.language.config import Config
 from rnn_jax.language.errors import InputError, RunError
-from rnn_jax.language.model import Scored, language_model, with_biases
+from rnn_jax.language.model import Scored, language_model, map_vectors, with_biases
 from rnn_jax.language.optimizer import optimizer
 from rnn_jax.language.run import Run
 
@@ -49,7 +49,7 @@ class Learner:
         """Truncated BPTT as the config has it."""
         config = self.config
         return rnn.truncated_bptt(
-            Scored(language_model(config, self.vocabulary_size)),
+            Scored(language_model(config, self.vocabulary_size), config.freeze_vectors),
             lambda losses, _: losses,
             optimizer(config, self.updates),
             window=config.window,
@@ -70,10 +70,15 @@ class Learner:
             return rnn.training.averaged_params(state.opt_state)
         return state.params
 
-    def start(self, biases: np.ndarray | None = None) -> State:
-        """The state before the first update; `biases` (V,) are those of the output, 0 if None."""
+    def start(self, biases: np.ndarray | None = None, table: np.ndarray | None = None) -> State:
+        """The state before the first update.
+
+        Args:
+            biases: (V,) of the output, 0 if None.
+            table: (V, E) of the embedding, drawn if None.
+        """
         # One compilation instead of one for every operation.
-        return jax.jit(self._start)(biases)
+        return jax.jit(self._start)(biases, table)
 
     def like(self) -> Any:
         """The shapes and dtypes of a state."""
@@ -95,8 +100,10 @@ class Learner:
                 f"has {there / 2**30:,.0f}; make --hidden, --embedding or --layers smaller"
             )
 
-    def _start(self, biases: jax.Array | None = None) -> State:
+    def _start(self, biases: jax.Array | None = None, table: jax.Array | None = None) -> State:
         params = self.model.init(jax.random.key(self.config.seed))
+        if table is not None:
+            params = map_vectors(lambda _: rnn.EmbeddingParams(table), params)
         if biases is not None:
             params = with_biases(params, biases)
         return State(self.trainer.init(params, (self.config.batch,)), params)

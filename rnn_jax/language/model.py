@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -61,6 +62,18 @@ def with_biases(params: Any, b: jax.Array) -> Any:
     return (*params[:-1], params[-1]._replace(b=b))
 
 
+def embedding_of(model: Any) -> rnn.Embedding:
+    """The layer that looks up the vectors of the tokens."""
+    return (model.layer if isinstance(model, rnn.Tied) else model).layers[0]
+
+
+def map_vectors(f: Callable[[Any], Any], params: Any) -> Any:
+    """The params of a language model, or a tree like them, with `f` of those of its embedding."""
+    if isinstance(params, rnn.TiedParams):
+        return params._replace(layer=(f(params.layer[0]), *params.layer[1:]))
+    return (f(params[0]), *params[1:])
+
+
 @dataclasses.dataclass(frozen=True)
 class Scored(Wrapper):
     """A language model that reads each token with the one that follows, and emits what that costs.
@@ -68,6 +81,9 @@ class Scored(Wrapper):
     `cross_entropy` of the logits, which are never there at once. Shapes: x `(*batch, 2)` of
     integers, y `(*batch)`. Params and carry are those of the model.
     """
+
+    frozen: bool = False
+    """Whether the loss has no gradient by the vectors of the tokens."""
 
     @property
     def input(self) -> rnn.Input:
@@ -79,6 +95,8 @@ class Scored(Wrapper):
     ) -> tuple[Any, jax.Array]:
         """The model up to its output, then what each row costs."""
         tokens, targets = xs[..., 0], xs[..., 1]
+        if self.frozen:
+            params = map_vectors(jax.lax.stop_gradient, params)
         if isinstance(self.layer, rnn.Tied):
             embedding, body = self.layer.layer.layers
             vectors, table = look_up(embedding, params.layer[0], tokens)

@@ -6,16 +6,20 @@ checkpoint has it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import jax
 import optax
 
 import rnn_jax as rnn
 from rnn_jax.language.config import Config
+from rnn_jax.language.model import map_vectors
 
 
 def optimizer(config: Config, updates: int) -> optax.GradientTransformation:
     """The optimiser of a config, for a run of so many updates."""
-    # Of matrices alone: a bias or a time scale of 0 is no simpler.
-    decay = optax.add_decayed_weights(config.weight_decay, rnn.training.matrices)
+    decay = optax.add_decayed_weights(config.weight_decay, _decayed(config))
     parts = [
         *([rnn.training.clip_by_global_norm(config.clip)] if config.clip else []),
         *([optax.scale_by_adam()] if config.optimizer == "adam" else []),
@@ -25,6 +29,17 @@ def optimizer(config: Config, updates: int) -> optax.GradientTransformation:
         *([rnn.training.average_params(config.average)] if config.average else []),
     ]
     return optax.chain(*parts)
+
+
+def _decayed(config: Config) -> Callable[[rnn.Params], Any]:
+    """Which params decay: matrices alone, for a bias or a time scale of 0 is no simpler."""
+    if not config.freeze_vectors:
+        return rnn.training.matrices
+    return lambda params: map_vectors(_none, rnn.training.matrices(params))
+
+
+def _none(mask: Any) -> Any:
+    return jax.tree.map(lambda _: False, mask)
 
 
 ENDS_WITH_THE_RUN = ("linear", "cosine")

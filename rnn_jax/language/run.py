@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 from rnn_jax.language.config import Config
 from rnn_jax.language.corpus import Corpus, encode, read
@@ -29,6 +32,7 @@ class Run:
         self.config_file = folder / "config.json"
         self.vocabulary_file = folder / "vocabulary.json"
         self.default_text = folder / "default_text.txt"
+        self.vectors = folder / "vectors.npy"
         self.checkpoints = folder / "checkpoints"
         self.metrics = JsonLines(folder / "metrics.jsonl", is_measured)
         self.timings = JsonLines(folder / "timings.jsonl")
@@ -39,8 +43,13 @@ class Run:
         self.spectrum = folder / "spectrum"
 
     @classmethod
-    def create(cls, folder: str | None, config: Config, corpus: Corpus) -> Run:
+    def create(
+        cls, folder: str | None, config: Config, corpus: Corpus, table: np.ndarray | None = None
+    ) -> Run:
         """Start a run in a folder; without one, in a new one that is named after the config.
+
+        A `table` is what its embedding begins with: kept, for a run that is killed before its first
+        checkpoint begins with it again.
 
         Raises:
             InputError: the folder holds a run already.
@@ -58,6 +67,10 @@ class Run:
                 if config.text is None and config.data is None:
                     # Every Python has another one, and the run may be read by any.
                     write_whole(run.default_text, read_text(None))
+                if table is not None:
+                    content = io.BytesIO()
+                    np.save(content, table)
+                    write_whole(run.vectors, content.getvalue())
                 record = {"text_sha256": corpus.digest, "tokens": corpus.vocabulary.tokens}
                 write_whole(run.vocabulary_file, json.dumps(record, ensure_ascii=False) + "\n")
                 run.write_config(config)
@@ -95,6 +108,26 @@ class Run:
     def vocabulary(self) -> Vocabulary:
         """The tokens, in the order of their ids."""
         return Vocabulary(self._vocabulary_record()[1])
+
+    def table(self, config: Config) -> np.ndarray | None:
+        """What the embedding begins with, (V, E) float32; None if it is drawn.
+
+        Raises:
+            RunError: it is not there, or damaged.
+        """
+        if config.vectors is None:
+            return None
+        try:
+            table = np.load(self.vectors, allow_pickle=False)
+        except OSError as error:
+            raise RunError(
+                f"cannot read {self.vectors}: {reason(error)}; restore it, or start a new run"
+            ) from error
+        except ValueError as error:
+            raise RunError(f"{self.vectors} is damaged; start a new run") from error
+        if (table.shape, table.dtype) != ((len(self.vocabulary()), config.embedding), np.float32):
+            raise RunError(f"{self.vectors} is not the table of this run; start a new one")
+        return table
 
     def corpus(self, config: Config) -> Corpus:
         """The text of the run, from where its config, or one that takes its place, says it is.

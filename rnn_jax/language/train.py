@@ -128,7 +128,7 @@ class _Training:
         said = run.metrics.keep(kept)
         if said is not None:
             print(f"warning: {said}", file=sys.stderr, flush=True)
-        return state or self.learner.start(self.biases), progress
+        return state or self.learner.start(self.biases, run.table(self.config)), progress
 
     def _check(self, step: int) -> None:
         """Make sure that the run can go on from a step; 0 if there is no checkpoint."""
