@@ -71,6 +71,7 @@ from rnn_jax.initializers import Normal, Uniform
 from rnn_jax.layers.dense import Dense, DenseParams
 from rnn_jax.layers.dropout import Dropout, VariationalDropout
 from rnn_jax.layers.embedding import Embedding, EmbeddingParams
+from rnn_jax.layers.layer_mix import LayerMix, LayerMixParams
 from rnn_jax.layers.memoryless import Memoryless
 from rnn_jax.losses.ctc_loss import ctc_loss
 from rnn_jax.losses.linear_cross_entropy import linear_cross_entropy
@@ -162,6 +163,8 @@ __all__ = [
     "LayerNormGRUParams",
     "LayerNormLSTM",
     "LayerNormLSTMParams",
+    "LayerMix",
+    "LayerMixParams",
     "LayerStack",
     "Leaky",
     "LearnedCarry",

@@ -171,6 +171,12 @@ CASES = [
     Case("embedding", lambda: rnn.Embedding(VOCABULARY, 3), embedding),
     Case("dense", lambda: rnn.Dense(2, 3), dense),
     Case(
+        "layer-mix",
+        lambda: rnn.LayerMix(3, 2),
+        reference.loop(reference.layer_mix),
+        NOTHING,
+    ),
+    Case(
         "stack",
         lambda: rnn.stack(rnn.Embedding(VOCABULARY, 2), rnn.GRU(2, 3), rnn.Elman(3, 2)),
         reference.stack(embedding, gru, elman),

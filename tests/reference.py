@@ -257,3 +257,9 @@ def embedding(scale=1.0):
 
 def dense(p, carry, x):
     return carry, x @ p["w"] + p["b"]
+
+
+def layer_mix(p, carry, x):
+    weights = np.exp(p["s"]) / np.exp(p["s"]).sum()
+    mixed = sum(weight * x[..., layer, :] for layer, weight in enumerate(weights))
+    return carry, p["gamma"] * mixed

@@ -232,6 +232,16 @@ ROWS = {
         rnn.ArgumentError,
         "Dense: activation",
     ),
+    "LayerMix: no layers": (
+        lambda: rnn.LayerMix(0, 3),
+        rnn.ArgumentError,
+        "LayerMix: layers must be a positive integer, got 0",
+    ),
+    "LayerMix: another number of layers": (
+        lambda: rnn.unroll(rnn.LayerMix(3, 2), rnn.LayerMix(3, 2).init(KEY), jnp.ones((7, 2, 2))),
+        rnn.ShapeError,
+        r"LayerMix.*\(T, \*batch, 3, 2\)|LayerMix",
+    ),
     "Dense: no features": (
         lambda: rnn.Dense(3, 0),
         rnn.ArgumentError,

@@ -1,10 +1,10 @@
-"""Word vectors in."""
+"""Word vectors in, and the vectors of every layer out."""
 
 import jax
 import numpy as np
 
 import rnn_jax as rnn
-from tests.wrong_calls.given import CELL, KEY
+from tests.wrong_calls.given import CELL, KEY, MODEL, MODEL_PARAMS, NOISY, PARAMS, TOKENS, XS
 
 words = rnn.words
 VECTORS = words.WordVectors(("a", "b"), np.ones((2, 4), np.float32))
@@ -16,6 +16,31 @@ def params(layer=LAYER, vectors=VECTORS, vocabulary=("a", "b", "c"), key=KEY, **
 
 
 ROWS = {
+    "words.layer_outputs: a cell": (
+        lambda: words.layer_outputs(CELL, PARAMS, XS),
+        rnn.StructureError,
+        "layer_outputs: the first argument must be a LayerStack, made by stack, got Elman",
+    ),
+    "words.layer_outputs: params of another stack": (
+        lambda: words.layer_outputs(MODEL, MODEL_PARAMS[:1], TOKENS),
+        rnn.StructureError,
+        "expected params of the form",
+    ),
+    "words.layer_outputs: the carry of one layer": (
+        lambda: words.layer_outputs(MODEL, MODEL_PARAMS, TOKENS, jax.numpy.ones((2, 5))),
+        rnn.StructureError,
+        r"carry must be a tuple of 2, one a layer.*got float\d+ of shape \(2, 5\)",
+    ),
+    "words.layer_outputs: a key that is none": (
+        lambda: words.layer_outputs(NOISY, NOISY.init(KEY), XS, key=3),
+        rnn.StructureError,
+        "layer_outputs: key must be one key",
+    ),
+    "words.contextual_vectors: no key": (
+        lambda: words.contextual_vectors(NOISY, NOISY.init(KEY), XS),
+        rnn.ArgumentError,
+        "key",
+    ),
     "words.WordVectors: two words and three rows": (
         lambda: words.WordVectors(("a", "b"), np.ones((3, 4))),
         rnn.ArgumentError,
