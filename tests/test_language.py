@@ -227,7 +227,7 @@ def test_a_seed_decides_a_sample(speaker):
     vocabulary = Vocabulary(tuple("\nabcdefgh"))
 
     def text(seed, prompt="cab"):
-        (one,) = write(*speaker, vocabulary, "char", prompt, 30, filters_of(1.0), seed)
+        (one,) = write(*speaker, vocabulary, Config(), prompt, 30, filters_of(1.0), seed)
         return one
 
     assert text(0) == text(0) != text(1)

@@ -68,7 +68,7 @@ def sample_run(
     learner = Learner(config, len(vocabulary))
     params = load_params(run, learner, step).params
     texts = write(
-        learner.model, params, vocabulary, config.level, prompt, length, chosen, seed, samples
+        learner.model, params, vocabulary, config, prompt, length, chosen, seed, samples
     )
     print(one_text(texts))
 

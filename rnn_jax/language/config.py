@@ -15,6 +15,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rnn_jax.errors import RNNError
 from rnn_jax.language.cells import CELLS
 from rnn_jax.language.errors import InputError, RunError
@@ -72,6 +74,12 @@ class Config:
     level: str = _setting("char", str, "what a token is", choices=LEVELS)
     max_words: int = _setting(
         10_000, int, "word level: size of the vocabulary, the rarer words become <unk>", at_least=2
+    )
+    backward: bool = _setting(
+        False,
+        bool,
+        "read the text from its end, and predict the token before; what the model writes ends with "
+        "the prompt",
     )
     validation: float = _setting(
         0.1, float, "part of --text, at its end, kept for validation", above=0, below=1
@@ -179,6 +187,10 @@ class Config:
     def largest_offset(self) -> int:
         """The last token of a stream that an epoch may begin at."""
         return self.effective_stride - 1 if self.jitter else 0
+
+    def turned(self, ids: np.ndarray) -> np.ndarray:
+        """Tokens (T, ...) of a text in the order in which the model reads them, and back."""
+        return ids[::-1] if self.backward else ids
 
     def to_json(self) -> str:
         """The config as the text of `config.json`."""

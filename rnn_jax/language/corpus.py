@@ -18,18 +18,21 @@ from rnn_jax.language.vocabulary import Vocabulary
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """The ids of a text in order: `train` and `validation`, both (T,) int32."""
+    """The ids of a text as the model reads it: `train` and `validation`, both (T,) int32.
+
+    In order, or each from its end.
+    """
 
     vocabulary: Vocabulary
     train: np.ndarray
     validation: np.ndarray
     before: int
-    """The token that comes before `validation`."""
+    """The token that the model reads before `validation`."""
     digest: str
     """SHA-256 of what training reads: what tells a resumed run that it reads the same text."""
 
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """(inputs, targets) of `train` or `validation`, in order.
+        """(inputs, targets) of `train` or `validation`, as the model reads them.
 
         Every token of `validation` is a target: the first one's input is the token before.
         """
@@ -110,15 +113,20 @@ def encode(config: Config, texts: Texts, vocabulary: Vocabulary | None = None) -
     ids = vocabulary.encode(tokens)
     if config.data is not None:
         _check_length(config, len(ids), f"{texts.paths['train']} has {len(ids)} tokens")
-        held_out = _encode(config, vocabulary, texts, "valid")
-        return Corpus(vocabulary, ids, held_out, vocabulary.start, texts.digest)
-    cut = len(ids) - max(1, round(len(ids) * config.validation))
-    _check_length(config, cut, f"{len(ids)} tokens leave {max(cut, 0)} for training")
-    return Corpus(vocabulary, ids[:cut], ids[cut:], int(ids[cut - 1]), texts.digest)
+        train, held_out = ids, _encode(config, vocabulary, texts, "valid")
+        before = vocabulary.start
+    else:
+        cut = len(ids) - max(1, round(len(ids) * config.validation))
+        _check_length(config, cut, f"{len(ids)} tokens leave {max(cut, 0)} for training")
+        train, held_out = ids[:cut], ids[cut:]
+        # What follows the end of a text that is read from there is what comes before its start.
+        before = vocabulary.start if config.backward else int(ids[cut - 1])
+    train, held_out = config.turned(train), config.turned(held_out)
+    return Corpus(vocabulary, train, held_out, before, texts.digest)
 
 
 def load_test(config: Config, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    """(inputs, targets) of the test file, in order; every token of it is a target.
+    """(inputs, targets) of the test file, as the model reads it; every token of it is a target.
 
     Raises:
         InputError: there is no test file, it cannot be read, or it has tokens without an id.
@@ -129,7 +137,8 @@ def load_test(config: Config, vocabulary: Vocabulary) -> tuple[np.ndarray, np.nd
     if path is None:
         raise InputError(f"{config.data} has no test split: no file with test in its name")
     texts = Texts({"test": path}, {"test": read_text(path)})
-    return _after(vocabulary.start, _encode(config, vocabulary, texts, "test"))
+    ids = _encode(config, vocabulary, texts, "test")
+    return _after(vocabulary.start, config.turned(ids))
 
 
 def _tokens(config: Config, texts: Texts, split: str) -> list[str]:

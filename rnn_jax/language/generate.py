@@ -9,6 +9,7 @@ import numpy as np
 
 import rnn_jax as rnn
 from rnn_jax.decoding.choosing import Filter
+from rnn_jax.language.config import Config
 from rnn_jax.language.errors import InputError, RunError
 from rnn_jax.language.text import JOIN, SPLIT
 from rnn_jax.language.vocabulary import Vocabulary
@@ -73,7 +74,7 @@ def write(
     model: rnn.Cell,
     params: rnn.Params,
     vocabulary: Vocabulary,
-    level: str,
+    config: Config,
     prompt: str,
     length: int,
     filters: Sequence[Filter],
@@ -82,7 +83,8 @@ def write(
 ) -> list[str]:
     """A prompt and what the model makes of it, as text: as many times as there are samples.
 
-    An empty prompt stands for the start of a line, and is not part of the text.
+    An empty prompt stands for the start of a line, and is not part of the text. What a backward
+    model writes comes before the prompt; an empty one stands for the end of a text then.
 
     Raises:
         InputError: as `generate`, or the prompt has a token that the vocabulary lacks, or the seed
@@ -95,13 +97,14 @@ def write(
         raise InputError(f"--samples must be at least 1, got {samples}")
     key = jax.random.key(seed)
     if prompt:
-        ids = vocabulary.encode(SPLIT[level](prompt))
+        ids = config.turned(vocabulary.encode(SPLIT[config.level](prompt)))
         shown = ids
     else:
         ids, shown = np.array([vocabulary.start], np.int32), np.zeros(0, np.int32)
     prompts = np.repeat(ids[:, None], samples, 1)
     drawn = generate(model, params, prompts, length, filters, key)
-    return [JOIN[level](vocabulary.decode([*shown, *one])) for one in drawn.T]
+    texts = (config.turned(np.concatenate([shown, one])) for one in drawn.T)
+    return [JOIN[config.level](vocabulary.decode(text)) for text in texts]
 
 
 def one_text(texts: Sequence[str]) -> str:

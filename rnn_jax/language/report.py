@@ -44,7 +44,7 @@ def report(run: Run, corpus: Corpus, best: Best) -> str:
         learner.model,
         params,
         corpus.vocabulary,
-        config.level,
+        config,
         prompt="",
         length=_SAMPLE_LENGTH[config.level],
         filters=filters_of(_TEMPERATURE),

@@ -36,7 +36,7 @@ class WordVectors:
 
     def __post_init__(self) -> None:
         """Refuse rows that are not those of the words."""
-        shape = getattr(self.vectors, "shape", ())
+        shape: tuple[int, ...] = getattr(self.vectors, "shape", ())
         if len(shape) != 2 or shape[0] != len(self.words):
             raise ArgumentError(
                 f"WordVectors: vectors must be an array of a row for each of the {len(self.words)} "
@@ -94,7 +94,7 @@ def read_vectors(path: str | Path, words: Iterable[str] | None = None) -> WordVe
         with open(path, "rb") as raw:
             zipped = raw.read(len(_GZIP)) == _GZIP
             raw.seek(0)
-            file: Any = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if zipped else raw  # type: ignore[type-var]
+            file: Any = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if zipped else raw
             width, parse, rows = _opened(path, file)
             for name, numbers, where in rows:
                 word = name.decode(errors="replace") if wanted is None else wanted.get(name)
