@@ -1,4 +1,4 @@
-"""The command line: `python -m rnn_jax train | sample | evaluate | spectrum`."""
+"""The command line: `python -m rnn_jax train | sample | evaluate | embed | spectrum`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The four commands and their options; those of `train` are the fields of `Config`."""
+    """The commands and their options; those of `train` are the fields of `Config`."""
     root = _Parser(prog="python -m rnn_jax", description="A recurrent language model of a text.")
     commands = root.add_subparsers(dest="command", required=True, metavar="command")
 
@@ -101,6 +101,24 @@ def parser() -> argparse.ArgumentParser:
         metavar="RATE",
         help="as well let it learn from each window after it is predicted, by SGD of this rate, "
         "clipped as in training",
+    )
+
+    embed = commands.add_parser(
+        "embed", help="the vectors that one run or two have of each token of a text"
+    )
+    embed.set_defaults(handle=_embed)
+    embed.add_argument(
+        "run",
+        metavar="RUN",
+        nargs="+",
+        help="folder of a run, or of two, of which one was trained with --backward",
+    )
+    embed.add_argument("--text", required=True, metavar="FILE", help="UTF-8 text to read")
+    embed.add_argument(
+        "--out",
+        required=True,
+        metavar="FILE",
+        help="file to write, an npz of NumPy: an array a layer, a row a token",
     )
 
     spectrum = commands.add_parser(
@@ -228,6 +246,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         )
     moved = _given(arguments, ("text", "data"))
     _commands().evaluate_run(arguments.run, arguments.split, arguments.step, arguments.adapt, moved)
+
+
+def _embed(arguments: argparse.Namespace) -> None:
+    _commands().embed_runs(arguments.run, arguments.text, arguments.out)
 
 
 def _spectrum(arguments: argparse.Namespace) -> None:

@@ -14,10 +14,11 @@
 `run` `files`             the folder of a run
 `checkpoints`             what survives a crash
 `evaluate` `generate`     what the model is good for
+`embed`                   what it makes of each token, layer by layer
 `comparison`              the network beside counting, and both together
 `report` `plots`          what is left at the end
 `spectrum`                what gradients do in the model
-`commands`                train, sample, evaluate, spectrum: one function each
+`commands`                one function each: train, sample, evaluate, embed, spectrum
 ========================= ========================================================
 
 Nothing is imported here, so that the command line can say `--help` at once.

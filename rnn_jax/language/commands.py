@@ -1,9 +1,10 @@
-"""The four commands: from the words of a command line to what they ask for."""
+"""The commands: from the words of a command line to what they ask for."""
 
 from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,12 +15,13 @@ from rnn_jax.language.baselines import Baselines, baselines
 from rnn_jax.language.comparison import compare
 from rnn_jax.language.config import Config
 from rnn_jax.language.corpus import Corpus, load, load_test
+from rnn_jax.language.embed import Reader, embed
 from rnn_jax.language.errors import InputError, RunError, reason
 from rnn_jax.language.evaluate import Evaluation, evaluate_adapting, token_losses
 from rnn_jax.language.files import write_whole
 from rnn_jax.language.generate import filters_of, one_text, write
 from rnn_jax.language.learner import Learner, load_params
-from rnn_jax.language.model import count
+from rnn_jax.language.model import count, reader
 from rnn_jax.language.report import report
 from rnn_jax.language.run import Run
 from rnn_jax.language.spectrum import pictures as pictures_of
@@ -67,9 +69,7 @@ def sample_run(
     config, vocabulary = run.config(), run.vocabulary()
     learner = Learner(config, len(vocabulary))
     params = load_params(run, learner, step).params
-    texts = write(
-        learner.model, params, vocabulary, config, prompt, length, chosen, seed, samples
-    )
+    texts = write(learner.model, params, vocabulary, config, prompt, length, chosen, seed, samples)
     print(one_text(texts))
 
 
@@ -119,6 +119,48 @@ def evaluate_run(
         tuned = validation, token_losses(learner.model, loaded.params, *validation)
     for name, value in compare(corpus, pairs, losses, tuned).rows().items():
         print(f"{name}: perplexity {value:.4f}")
+
+
+def embed_runs(folders: list[str], text: str, out: str) -> None:
+    """Write the vectors that one run, or a forward and a backward one, have of each token."""
+    runs = [Run.open(folder) for folder in folders]
+    configs = [run.config() for run in runs]
+    vocabulary = runs[0].vocabulary()
+    _check_both(runs, configs)
+    readers = []
+    for run, config in sorted(zip(runs, configs, strict=True), key=lambda pair: pair[1].backward):
+        learner = Learner(config, len(vocabulary))
+        stack, params = reader(learner.model, load_params(run, learner, None).params)
+        readers.append(Reader(stack, params, config.backward))
+    path = Path(out)
+    try:
+        tokens, *widths = embed(readers, vocabulary, configs[0].level, text, path)
+    except OSError as error:
+        raise RunError(f"cannot write {out}: {reason(error)}") from error
+    shapes = ", ".join(f"layer_{n} {tokens} x {width}" for n, width in enumerate(widths))
+    print(f"{out}: {shapes}")
+
+
+def _check_both(runs: list[Run], configs: list[Config]) -> None:
+    """Raise where these are not one run, or two that read one text from either end."""
+    if len(runs) == 1:
+        return
+    if len(runs) > 2 or configs[0].backward == configs[1].backward:
+        ways = ", ".join("backward" if config.backward else "forward" for config in configs)
+        raise InputError(
+            f"embed takes one run, or a forward and a backward one (train --backward), got {ways}"
+        )
+    one, two = (run.folder for run in runs)
+    if runs[0].vocabulary() != runs[1].vocabulary() or configs[0].level != configs[1].level:
+        raise InputError(
+            f"{one} and {two} have not the same tokens; train both on the same text, with the same "
+            "--level and --max-words"
+        )
+    if configs[0].layers != configs[1].layers:
+        raise InputError(
+            f"{one} has --layers {configs[0].layers}, and {two} {configs[1].layers}; both must "
+            "have the same, for their vectors stand side by side"
+        )
 
 
 def spectrum_run(

@@ -62,6 +62,14 @@ def with_biases(params: Any, b: jax.Array) -> Any:
     return (*params[:-1], params[-1]._replace(b=b))
 
 
+def reader(model: Any, params: Any) -> tuple[rnn.Stack, Any]:
+    """The part of a language model that reads, up to its output: a stack and its params."""
+    if isinstance(model, rnn.Tied):
+        embedding, body = model.layer.layers
+        return rnn.Stack((embedding, *body.layers)), (params.layer[0], *params.layer[1])
+    return rnn.Stack(model.layers[:-1]), params[:-1]
+
+
 def embedding_of(model: Any) -> rnn.Embedding:
     """The layer that looks up the vectors of the tokens."""
     return (model.layer if isinstance(model, rnn.Tied) else model).layers[0]

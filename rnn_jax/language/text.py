@@ -7,7 +7,7 @@ line, so that the words of a file, line by line, can be had back from the tokens
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rnn_jax.language.errors import InputError
@@ -30,8 +30,22 @@ def read_text(path: str | None) -> str:
                 "this Python comes without its reference (pydoc_data); name a text by --text"
             ) from error
         return "\n\n".join(topics[name] for name in sorted(topics))
+    return "".join(read_lines(path))
+
+
+def read_lines(path: str) -> Iterator[str]:
+    """The lines of a UTF-8 file, each with its end, of which one is in memory at a time.
+
+    Raises:
+        InputError: the file is missing, a folder, unreadable, empty, or not text.
+    """
+    start, empty = 0, True
     try:
-        raw = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            for raw in file:
+                line = _decoded(path, raw, start)
+                start, empty = start + len(raw), empty and not line.strip()
+                yield line
     except FileNotFoundError as error:
         raise InputError(f"no such text file: {path}") from error
     except IsADirectoryError as error:
@@ -40,18 +54,23 @@ def read_text(path: str | None) -> str:
         ) from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    if b"\0" in raw:
-        raise InputError(f"{path} is binary (a zero byte at {raw.index(0)}), where text is needed")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is not UTF-8 text (byte 0x{raw[error.start]:02x} at {error.start}); "
-            "convert it first"
-        ) from error
-    if not text.strip():
+    if empty:
         raise InputError(f"{path} is empty")
-    return text
+
+
+def _decoded(path: str, raw: bytes, start: int) -> str:
+    """The text of a line whose first byte is number `start` of its file."""
+    if b"\0" in raw:
+        at = start + raw.index(0)
+        raise InputError(f"{path} is binary (a zero byte at {at}), where text is needed")
+    try:
+        return raw.decode("utf-8" if start else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        # Of a file that begins with a mark of its bytes' order, they are counted behind that.
+        byte, at = error.object[error.start], start + error.start
+        raise InputError(
+            f"{path} is not UTF-8 text (byte 0x{byte:02x} at {at}); convert it first"
+        ) from error
 
 
 def find_splits(folder: str) -> dict[str, str]:
