@@ -1,6 +1,7 @@
 """What the documents say is what happens.
 
 - A ```python block of a Markdown file at the root or anywhere in docs runs, after those above it.
+  At one that needs an extra which is not installed, the rest of the page is skipped by name.
 - A ```sh block is valid shell; its `make` targets, `python -m rnn_jax` options and extras exist.
 - A link to a file of the repository, from a Markdown file or a notebook, leads there, and so does
   its anchor.
@@ -38,6 +39,11 @@ MODULES = [
     *sorted(m.name for m in pkgutil.walk_packages(rnn_jax.__path__, "rnn_jax.")),
 ]
 SHELLS = ("sh", "bash", "shell", "console")
+
+
+@functools.cache
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 # -- Markdown ------------------------------------------------------------------------------------
@@ -96,9 +102,24 @@ def run_python_blocks(path, cwd):
         exec(program, {"__name__": "__main__"})
 
 
+def extra_of(package):
+    """The extra of pyproject.toml that brings a package, the first that names it; or None."""
+    extras = project()["optional-dependencies"]
+    return next(
+        (extra for extra, needs in extras.items() for need in needs if need.startswith(package)),
+        None,
+    )
+
+
 @pytest.mark.parametrize("name", documents("python"))
 def test_python_blocks_run(name, tmp_path):
-    run_python_blocks(ROOT / name, tmp_path)
+    try:
+        run_python_blocks(ROOT / name, tmp_path)
+    except ModuleNotFoundError as error:
+        extra = extra_of(error.name)
+        if extra is None:
+            raise
+        pytest.skip(f"{error.name} is absent, and the rest needs it: pip install '.[{extra}]'")
 
 
 def test_a_broken_python_block_is_found_by_its_line(tmp_path):
@@ -175,10 +196,9 @@ def complaint(words):
         return f"no option {', '.join(sorted(unknown))}" if unknown else None
 
     if "pip" in words and "install" in words:
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        asked = re.findall(rf"(?:{project['name']}|\.)\[([\w,-]+)\]", " ".join(words))
+        asked = re.findall(rf"(?:{project()['name']}|\.)\[([\w,-]+)\]", " ".join(words))
         extras = {extra for group in asked for extra in group.split(",")}
-        unknown = extras - set(project["optional-dependencies"])
+        unknown = extras - set(project()["optional-dependencies"])
         return f"no extra {', '.join(sorted(unknown))}" if unknown else None
 
     return None

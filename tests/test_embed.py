@@ -136,16 +136,23 @@ def _as_a_user_has_it():
 
 @pytest.mark.usefixtures("_as_a_user_has_it")
 def test_a_backward_run_is_trained_sampled_and_embedded(capsys):
-    assert main(["train", *RUN, "--backward", "--run", "behind"]) == 0
-    capsys.readouterr()
+    """With the vectors of a file, which are frozen, so that they come out as they went in."""
+    Path("vectors.txt").write_text("the 1 2 3 4\nzebra 5 6 7 8\nmat 0 -1 0 -1\n")
+    given = "--vectors vectors.txt --freeze-vectors --backward --run behind".split()
+    assert main(["train", *RUN, *given]) == 0
+    assert "vectors.txt has 2 of the 7 tokens\n" in capsys.readouterr().out
     assert main("sample behind --prompt mat --length 3".split()) == 0
     assert capsys.readouterr().out.endswith("mat\n")
     assert main("embed behind --text text.txt --out vectors.npz".split()) == 0
     tokens = 9 * 11
     assert capsys.readouterr().out == f"vectors.npz: layer_0 {tokens} x 4, layer_1 {tokens} x 4\n"
+    assert main("embed behind --text text.txt --out nowhere/vectors.npz".split()) == 1
+    assert "cannot write nowhere/vectors.npz: No such file" in capsys.readouterr().err
     with np.load("vectors.npz") as found:
         assert found["layer_1"].shape == (tokens, 4)
         assert " ".join(found["tokens"][found["ids"][:3]]) == "the cat sat"
+        assert found["layer_0"][0].tolist() == [1, 2, 3, 4]
+        assert found["layer_0"][5].tolist() == [0, -1, 0, -1]
 
 
 @pytest.mark.slow

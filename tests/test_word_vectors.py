@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rnn_jax as rnn
@@ -84,6 +84,7 @@ words_of = st.lists(
 
 @pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gzip"])
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@settings(max_examples=20)
 @given(words=words_of, width=st.integers(2, 9), seed=st.integers(0, 2**16))
 def test_what_is_written_is_read(tmp_path_factory, kind, zipped, words, width, seed):
     rng = np.random.default_rng(seed)
@@ -222,6 +223,7 @@ def params_of(folder):
     return run, load_params(run, Learner(run.config(), size), None).params
 
 
+@pytest.mark.slow  # tests/test_embed.py has a quick one
 def test_a_run_begins_with_the_vectors_of_a_file_and_keeps_them_frozen(place, capsys):
     words = ["train", *SETTINGS, "--vectors", "vectors.txt", "--run"]
     assert main([*words, "frozen", "--freeze-vectors"]) == 0
