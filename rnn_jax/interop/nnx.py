@@ -1,21 +1,29 @@
-"""Flax nnx: its cells, by themselves, in an `RNN`, a `Bidirectional`, a `Sequential`."""
+"""Flax nnx: its cells, by themselves, in an `RNN`, a `Bidirectional`, a `Sequential`.
 
-from collections.abc import Mapping
-from typing import Any
+And any cell in the other library: `to_nnx`, `from_nnx`, and `RNN`, which calls `unroll`.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
 from rnn_jax.arguments.settings import short
-from rnn_jax.cell import Layer, Params
+from rnn_jax.cell import Cell, Layer, Params
 from rnn_jax.cells.reset_before_gru import ResetBeforeGRU
+from rnn_jax.checks import check_layer, check_params
 from rnn_jax.combinators.bidirectional import concatenate
 from rnn_jax.errors import ArgumentError, StructureError
 from rnn_jax.interop import reading, writing
 from rnn_jax.interop.activation import Activation
+from rnn_jax.interop.flax_call import check_calm
 from rnn_jax.interop.layout import Array, Layout, Library, Naming, Piece, pieces
 from rnn_jax.interop.nesting import nested, unnested
 from rnn_jax.interop.own import ELMAN, GRU_, LSTM_
+
+if TYPE_CHECKING:
+    from rnn_jax.interop.nnx_module import RNN, CellModule
 
 
 def _dense(gates: str, bias_at: str) -> tuple[Array, ...]:
@@ -124,6 +132,76 @@ def write(layer: Layer, params: Params) -> dict[str, Any]:
     return arrays
 
 
+def to_nnx(cell: Cell, params: Params) -> "CellModule":
+    """The cell as a module of nnx, an `nnx.RNNCellBase`.
+
+    `nnx.RNN`, `nnx.Bidirectional` and `nnx.Optimizer` take it as one of their own; `RNN` of this
+    module runs it by `unroll`. Its params are `nnx.Param`s, `module.params.w_hh` and so on; its
+    carry is the cell's own. Inputs are cast to the dtype of the params.
+
+    Args:
+      cell: A cell, also one inside a combinator, such as a `stack` of cells.
+      params: Its params; fresh ones are `cell.init(rngs.params())`, with the `rngs` of nnx.
+
+    Raises:
+      StructureError, ShapeError, DtypeError: No cell, or no params of it; or the cell is random,
+        for a loop of Flax has no noise for a step.
+
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
+    >>> from flax import nnx
+    >>> cell = rnn.LSTM(3, 5)
+    >>> module = nnx.RNN(rnn.interop.nnx.to_nnx(cell, cell.init(jax.random.key(0))))
+    >>> module(jnp.ones((2, 7, 3))).shape
+    (2, 7, 5)
+    """
+    check_layer("to_nnx", cell, Cell)
+    check_calm("to_nnx", cell)
+    check_params(cell, params, None)
+    from rnn_jax.interop.nnx_module import CellModule
+
+    return CellModule(cell, params)
+
+
+def from_nnx(module: Any, *, input_shape: Iterable[int] | None = None) -> tuple[Cell, Params]:
+    """Any cell of nnx as a `Cell`, and its params: a nested dictionary, by the module's names.
+
+    Unlike `read` it needs no counterpart: the step is the module's own code, so `unroll`, its
+    methods and marks, and `rnn_jax.analysis` take a cell that you wrote for Flax. The carry is that
+    of the module. What has a counterpart is faster by `read`, which knows the weights of the loop.
+    A cell that `to_nnx` made is what it was made of.
+
+    Args:
+      module: An `nnx.RNNCellBase`, or another module with its three methods. Its call must be a
+        function of carry, input and params: dropout inside and other state are refused by name.
+      input_shape: The axes of one input, `(D,)`. By default D is the one size among those of the
+        params that the module takes.
+
+    Raises:
+      StructureError: This is no cell; or it draws random numbers, has state beside its params, or
+        a carry of another dtype after a step than before it.
+      ArgumentError: The size of the input is not to be found, or does not fit.
+
+    >>> import jax.numpy as jnp, rnn_jax as rnn
+    >>> from flax import nnx
+    >>> cell, params = rnn.interop.nnx.from_nnx(nnx.LSTMCell(3, 5, rngs=nnx.Rngs(0)))
+    >>> carry, hs = rnn.unroll(cell, params, jnp.ones((7, 2, 3)), lengths=jnp.array([7, 4]))
+    >>> hs.shape, hs[4:, 1].any().item()
+    ((7, 2, 5), False)
+    """
+    from rnn_jax.interop import nnx_cell
+
+    return nnx_cell.from_nnx(module, input_shape)
+
+
+def __getattr__(name: str) -> Any:
+    """`RNN`, a class of Flax, which is imported where it is asked for."""
+    if name != "RNN":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from rnn_jax.interop.nnx_module import RNN
+
+    return RNN
+
+
 def _cell(module: Any) -> tuple[Any, Params]:
     """A cell, with the settings that its arrays do not show."""
     peer = type(module).__name__
@@ -152,4 +230,4 @@ def _cell(module: Any) -> tuple[Any, Params]:
     return reading.cell(LIBRARY, nested(state), activation, peer)
 
 
-__all__ = ["read", "write"]
+__all__ = ["RNN", "from_nnx", "read", "to_nnx", "write"]
