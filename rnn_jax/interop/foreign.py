@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnn_jax.arguments.settings import short
 from rnn_jax.arguments.trees import difference, form
 from rnn_jax.cell import Carry, Cell, Input, Params
 from rnn_jax.errors import ArgumentError, StructureError
@@ -168,8 +167,9 @@ def _looked(what: str, cell: ForeignCell, structure: Any, dtype: Any) -> None:
     for one, other in zip(jax.tree.leaves(before), jax.tree.leaves(carry), strict=True):
         if (one.shape, one.dtype) != (other.shape, other.dtype):
             raise StructureError(
-                f"{what}: the carry is {short(one)} before a step and {short(other)} after it; "
-                "where the module has a dtype of its own, it must be that of its params."
+                f"{what}: the carry is {one.dtype} of shape {one.shape} before a step and "
+                f"{other.dtype} of shape {other.shape} after it; where the module has a dtype of "
+                "its own, it must be that of its params."
             )
 
 

@@ -132,7 +132,7 @@ def to_linen(cell: Cell, *, param_dtype: DTypeLike = jnp.float32) -> "CellModule
     """The cell as a module of linen, a `linen.RNNCellBase`.
 
     `linen.RNN`, `linen.Bidirectional` and a `TrainState` take it as one of their own; `RNN` of this
-    module runs it by `unroll`. Its variables are `{"params": {"params": params}}` with the params
+    module runs it by `unroll`. Its variables are `{"params": {"weights": params}}` with the params
     of the cell, which its own `init` draws; its carry is the cell's own. Inputs are cast to the
     dtype of the params.
 
@@ -148,7 +148,7 @@ def to_linen(cell: Cell, *, param_dtype: DTypeLike = jnp.float32) -> "CellModule
     >>> from flax import linen
     >>> module = linen.RNN(rnn.interop.linen.to_linen(rnn.LSTM(3, 5)))
     >>> ys, variables = module.init_with_output(jax.random.key(0), jnp.ones((2, 7, 3)))
-    >>> ys.shape, variables["params"]["cell"]["params"].w_hh.shape
+    >>> ys.shape, variables["params"]["cell"]["weights"].w_hh.shape
     ((2, 7, 5), (5, 20))
     """
     check_layer("to_linen", cell, Cell)

@@ -70,7 +70,7 @@ def from_linen(
         )
     params = unfreeze(dict(variables))["params"]
     if isinstance(module, CellModule):
-        return module.layer, params["params"]
+        return module.layer, params["weights"]
     module = module.clone(parent=None, name=None)
 
     def make(shape: tuple[int, ...]) -> LinenCell:

@@ -19,7 +19,7 @@ from rnn_jax.unroll import step
 class CellModule(linen.RNNCellBase):
     """A cell as an `RNNCellBase` of linen. Made by `to_linen`.
 
-    Its variables are `{"params": {"params": params}}`, with the params of the cell as they are.
+    Its variables are `{"params": {"weights": params}}`, with the params of the cell as they are.
     """
 
     layer: Cell
@@ -27,13 +27,13 @@ class CellModule(linen.RNNCellBase):
 
     def setup(self) -> None:
         """All params are drawn at once, by the cell's own `init`."""
-        params = self.param("params", self.layer.init, self.param_dtype)
+        params = self.param("weights", self.layer.init, self.param_dtype)
         # Behind a function, for linen makes other containers of what it finds in attributes.
-        self.weights = lambda: unfreeze(params) if isinstance(params, FrozenDict) else params
+        self.arrays = lambda: unfreeze(params) if isinstance(params, FrozenDict) else params
 
     def __call__(self, carry: Any, inputs: Any) -> tuple[Any, jax.Array]:
         """One step, for any batch axes: the new carry, and what the cell emits."""
-        params = self.weights()
+        params = self.arrays()
         return step(self.layer, params, as_read(self.layer, params, inputs), carry)
 
     @linen.nowrap
@@ -42,7 +42,7 @@ class CellModule(linen.RNNCellBase):
         del rng
         batch_shape = tuple(input_shape[: len(input_shape) - self.num_feature_axes])
         if self.scope is not None:
-            return self.layer.initial_carry(self.weights(), batch_shape)
+            return self.layer.initial_carry(self.arrays(), batch_shape)
         like = jax.eval_shape(lambda key: self.layer.init(key, self.param_dtype), some_key())
         if depends(lambda params: self.layer.initial_carry(params, batch_shape), (like,), 0):
             raise StructureError(

@@ -136,7 +136,7 @@ def to_nnx(cell: Cell, params: Params) -> "CellModule":
     """The cell as a module of nnx, an `nnx.RNNCellBase`.
 
     `nnx.RNN`, `nnx.Bidirectional` and `nnx.Optimizer` take it as one of their own; `RNN` of this
-    module runs it by `unroll`. Its params are `nnx.Param`s, `module.params.w_hh` and so on; its
+    module runs it by `unroll`. Its params are `nnx.Param`s, `module.weights.w_hh` and so on; its
     carry is the cell's own. Inputs are cast to the dtype of the params.
 
     Args:

@@ -63,7 +63,7 @@ class NnxCell(ForeignCell):
 def from_nnx(module: Any, input_shape: Iterable[int] | None) -> tuple[Cell, Params]:
     """The cell that a module of nnx is, and its params."""
     if isinstance(module, CellModule):
-        return module.layer, module.weights()
+        return module.layer, module.arrays()
     name = type(module).__name__ if isinstance(module, nnx.Module) else short(module)
     what = f"from_nnx: {name}"
     if not hasattr(module, "initialize_carry") or not hasattr(module, "num_feature_axes"):

@@ -17,11 +17,11 @@ class CellModule(nnx.RNNCellBase):
     def __init__(self, layer: Cell, params: Params) -> None:
         """The arrays of `params` become `nnx.Param`s, under their own names."""
         self.layer = layer
-        self.params = nnx.data(jax.tree.map(nnx.Param, params))
+        self.weights = nnx.data(jax.tree.map(nnx.Param, params))
 
     def __call__(self, carry: Any, inputs: Any) -> tuple[Any, jax.Array]:
         """One step, for any batch axes: the new carry, and what the cell emits."""
-        params = self.weights()
+        params = self.arrays()
         return step(self.layer, params, as_read(self.layer, params, inputs), carry)
 
     def initialize_carry(
@@ -29,7 +29,7 @@ class CellModule(nnx.RNNCellBase):
     ) -> Any:
         """The cell's own initial carry; or one that `carry_init` draws, array by array."""
         batch_shape = tuple(input_shape[: len(input_shape) - self.num_feature_axes])
-        carry = self.layer.initial_carry(self.weights(), batch_shape)
+        carry = self.layer.initial_carry(self.arrays(), batch_shape)
         if carry_init is None:
             return carry
         stream = rngs.carry if isinstance(rngs, nnx.Rngs) else rngs
@@ -40,10 +40,10 @@ class CellModule(nnx.RNNCellBase):
         """How many axes of the input are not of the batch."""
         return len(self.layer.input.shape)
 
-    def weights(self) -> Params:
+    def arrays(self) -> Params:
         """The params of the cell, as this library takes them."""
         return jax.tree.map(
-            lambda p: p[...], self.params, is_leaf=lambda p: isinstance(p, nnx.Variable)
+            lambda p: p[...], self.weights, is_leaf=lambda p: isinstance(p, nnx.Variable)
         )
 
 
