@@ -27,8 +27,8 @@ def feature_shape(library: str, cell: Any, inputs: Any) -> tuple[int, ...]:
     axes = getattr(cell, "num_feature_axes", None)
     if not isinstance(axes, int):
         raise StructureError(
-            f"RNN: cell must be an {library}.RNNCellBase, got {short(cell)}; to_{library} makes "
-            "one of a cell of rnn_jax."
+            f"RNN: cell must be a cell of {library}, an RNNCellBase, got {short(cell)}; "
+            f"to_{library} makes one of a cell of rnn_jax."
         )
     shape = array("RNN: inputs", inputs).shape
     if len(shape) <= axes:

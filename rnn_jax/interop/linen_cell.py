@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 
 from rnn_jax.arguments.settings import short
 from rnn_jax.cell import Carry, Cell, Params
+from rnn_jax.checks import check_params
 from rnn_jax.errors import StructureError
 from rnn_jax.interop.foreign import ForeignCell, placed, shapes_of
 from rnn_jax.interop.linen_module import CellModule
@@ -70,7 +71,9 @@ def from_linen(
         )
     params = unfreeze(dict(variables))["params"]
     if isinstance(module, CellModule):
-        return module.layer, params["weights"]
+        own = params.get("weights")
+        check_params(module.layer, own, None)
+        return module.layer, own
     module = module.clone(parent=None, name=None)
 
     def make(shape: tuple[int, ...]) -> LinenCell:

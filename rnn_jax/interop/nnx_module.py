@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from rnn_jax.cell import Cell, Method, Params
@@ -17,7 +18,7 @@ class CellModule(nnx.RNNCellBase):
     def __init__(self, layer: Cell, params: Params) -> None:
         """The arrays of `params` become `nnx.Param`s, under their own names."""
         self.layer = layer
-        self.weights = nnx.data(jax.tree.map(nnx.Param, params))
+        self.weights = nnx.data(jax.tree.map(lambda p: nnx.Param(jnp.asarray(p)), params))
 
     def __call__(self, carry: Any, inputs: Any) -> tuple[Any, jax.Array]:
         """One step, for any batch axes: the new carry, and what the cell emits."""

@@ -139,6 +139,34 @@ def test_batch_axes_are_those_of_flax(home, batch_shape):
     assert_close(ys, jnp.moveaxis(hs, 0, -2))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("home", [home for home in HOMES if "unroll" in home])
+@pytest.mark.parametrize("keep_order", [False, True])
+def test_lengths_may_have_several_axes(home, keep_order):
+    """Which those of Flax may not."""
+    cell, lengths = rnn.LSTM(*SIZES), np.array([[1, 5, 3], [0, 4, 2]])
+    params = parity.moved(cell.init(jax.random.key(0)))
+    xs = parity.draw(2, 3, STEPS, INPUTS)
+    options = {"seq_lengths": lengths, "return_carry": True, "keep_order": keep_order}
+    carry, ys = HOMES[home](cell, params, xs, options, {"reverse": True})
+    for place in np.ndindex(2, 3):
+        after, hs = rnn.unroll(cell, params, xs[place][: lengths[place]], reverse=True)
+        assert_close(ys[place][: lengths[place]], hs if keep_order else hs[::-1])
+        assert (ys[place][lengths[place] :] == 0).all()
+        assert_close(jax.tree.map(lambda c, place=place: c[place], carry), after)
+
+
+@pytest.mark.slow
+@every_home
+def test_a_cell_may_read_tokens(home):
+    """An input without an axis of its own."""
+    cell = rnn.stack(rnn.Embedding(5, 2), rnn.GRU(2, HIDDEN))
+    params = parity.moved(cell.init(jax.random.key(0)))
+    tokens = np.array([[0, 1, 4], [2, 2, 3]])
+    expected = rnn.unroll(cell, params, tokens.T)[1]
+    assert_close(HOMES[home](cell, params, tokens, {}, {}), expected.swapaxes(0, 1))
+
+
 def both_in_nnx(kind):
     def run(cells, params, merge):
         layers = [kind(to_nnx(*pair)) for pair in zip(cells, params, strict=True)]
@@ -320,6 +348,26 @@ def test_every_method_takes_a_cell_of_flax(name, method):
         return parity.outcome(ours, (theirs.weights, XS))
 
     assert_close(run(method), run(rnn.BPTT()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["nnx, of the user", "linen GRUCell"])
+def test_gaps_and_resets_reach_a_cell_of_flax(name):
+    """A gap is no step; a mark of reset begins with the initial carry of the module."""
+    theirs = THEIRS[name]()
+    cell, params = theirs.cell, theirs.weights
+    mask = np.ones((STEPS, BATCH), bool)
+    mask[2] = False
+    carry, hs = rnn.unroll(cell, params, np.where(mask[..., None], XS, np.nan), mask=mask)
+    after, kept = rnn.unroll(cell, params, np.delete(XS, 2, 0))
+    assert_close((carry, np.delete(hs, 2, 0)), (after, kept))
+    reset = np.zeros((STEPS, BATCH), bool)
+    reset[3] = True
+    carry, hs = rnn.unroll(cell, params, XS, reset=reset)
+    after, second = rnn.unroll(cell, params, XS[3:])
+    assert_close(
+        (carry, hs), (after, np.concatenate([rnn.unroll(cell, params, XS[:3])[1], second]))
+    )
 
 
 @pytest.mark.slow

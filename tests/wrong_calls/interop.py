@@ -6,7 +6,18 @@ import numpy as np
 
 import rnn_jax as rnn
 from rnn_jax import interop
-from tests.wrong_calls.given import CELL, KEY, LSTM, LSTM_PARAMS, MODEL, MODEL_PARAMS, PARAMS
+from tests.wrong_calls.given import (
+    CELL,
+    KEY,
+    LSTM,
+    LSTM_PARAMS,
+    MODEL,
+    MODEL_PARAMS,
+    NOISY,
+    NOISY_PARAMS,
+    PARAMS,
+    XS,
+)
 
 TORCH = interop.torch.write(LSTM, LSTM_PARAMS)
 GRU = rnn.GRU(3, 5)
@@ -226,5 +237,79 @@ ROWS = {
         lambda: jax.jit(nnx_gru_of_any_bias)(jnp.zeros(5, jnp.float32)),
         rnn.StructureError,
         "GRUCell has no b_hn, .* under jit or grad nobody can tell",
+    ),
+    "interop.nnx.RNN: no cell": (
+        lambda: interop.nnx.RNN(LSTM)(XS),
+        rnn.StructureError,
+        r"RNN: cell must be a cell of nnx, an RNNCellBase, got LSTM\(.*\); to_nnx makes one",
+    ),
+    "interop.nnx.RNN: one step": (
+        lambda: interop.nnx.RNN(interop.nnx.to_nnx(LSTM, LSTM_PARAMS))(XS[0, 0]),
+        rnn.ShapeError,
+        r"inputs must have an axis of time and 1 of one step, got shape \(3,\)",
+    ),
+    "interop.nnx.RNN: inputs of another size": (
+        lambda: interop.nnx.RNN(interop.nnx.to_nnx(LSTM, LSTM_PARAMS))(XS[..., :2]),
+        rnn.ShapeError,
+        r"xs must have shape \(T, \*batch, 3\)",
+    ),
+    "interop.nnx.RNN: a carry of Flax": (
+        lambda: interop.nnx.RNN(interop.nnx.to_nnx(LSTM, LSTM_PARAMS))(
+            XS, initial_carry=(XS[..., 0], XS[..., 0])
+        ),
+        rnn.StructureError,
+        r"expected carry of the form LSTMCarry\(h, c\)",
+    ),
+    "interop.nnx.to_nnx: no cell": (
+        lambda: interop.nnx.to_nnx(LSTM_PARAMS, LSTM),
+        rnn.StructureError,
+        "to_nnx: the first argument must be a Cell",
+    ),
+    "interop.nnx.to_nnx: a random cell": (
+        lambda: interop.nnx.to_nnx(NOISY, NOISY_PARAMS),
+        rnn.StructureError,
+        "is random, and a step of Flax has no key",
+    ),
+    "interop.nnx.to_nnx: params of another cell": (
+        lambda: interop.nnx.to_nnx(LSTM, PARAMS),
+        rnn.StructureError,
+        "expected params of the form LSTMParams",
+    ),
+    "interop.nnx.from_nnx: a number": (
+        lambda: interop.nnx.from_nnx(3),
+        rnn.StructureError,
+        "from_nnx: 3 is no cell, an nnx.RNNCellBase",
+    ),
+    "interop.linen.RNN: no cell": (
+        lambda: interop.linen.RNN(LSTM).init(KEY, XS),
+        rnn.StructureError,
+        "RNN: cell must be a cell of linen, an RNNCellBase",
+    ),
+    "interop.linen.to_linen: two directions": (
+        lambda: interop.linen.to_linen(rnn.bidirectional(LSTM, LSTM)),
+        rnn.StructureError,
+        "to_linen: the first argument must be a Cell",
+    ),
+    "interop.linen.to_linen: a dtype that is none": (
+        lambda: interop.linen.to_linen(LSTM, param_dtype="wide"),
+        rnn.ArgumentError,
+        "to_linen: param_dtype must be a floating dtype",
+    ),
+    "interop.linen.from_linen: a number": (
+        lambda: interop.linen.from_linen(3, {}),
+        rnn.StructureError,
+        "from_linen: 3 is no cell, a linen.RNNCellBase",
+    ),
+    "interop.linen.from_linen: no variables": (
+        lambda: interop.linen.from_linen(interop.linen.to_linen(LSTM), LSTM_PARAMS),
+        rnn.StructureError,
+        r"variables must be \{.params.: ...\}, as module.init returns them",
+    ),
+    "interop.linen.from_linen: variables of another cell": (
+        lambda: interop.linen.from_linen(
+            interop.linen.to_linen(LSTM), {"params": {"weights": PARAMS}}
+        ),
+        rnn.StructureError,
+        "expected params of the form LSTMParams",
     ),
 }
