@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from rnn_jax.arguments.settings import integers
 from rnn_jax.arguments.trees import difference, form
 from rnn_jax.cell import Carry, Cell, Input, Params
 from rnn_jax.errors import ArgumentError, StructureError
@@ -84,11 +85,17 @@ def placed(
     if not jax.tree.leaves(params):
         raise StructureError(f"{what} has no params, so there is nothing to train or analyse.")
     if input_shape is not None:
-        cell = make(tuple(input_shape))
+        shape = tuple(integers(f"{what}: input_shape", input_shape).tolist())
+        if len(shape) != feature_axes:
+            raise ArgumentError(
+                f"{what}: input_shape must have as many axes as its num_feature_axes, "
+                f"{feature_axes}, got {shape}."
+            )
+        cell = make(shape)
         complaint = _misfit(cell, params)
         if complaint is not None:
             raise ArgumentError(
-                f"{what} takes no input of input_shape={cell.input_shape}: {complaint}"
+                f"{what} takes no input of input_shape={shape}, for it says: {complaint}"
             )
         _look(what, cell, params)
         return cell

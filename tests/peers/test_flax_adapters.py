@@ -63,7 +63,7 @@ OUR_CELLS = {
     for case in CASES
     if isinstance(case.cell, rnn.Cell) and case.cell.input.kind is jnp.floating
 }
-QUICK = ("lstm", "nnx"), ("lstm", "linen by unroll"), ("learned-carry", "linen by unroll")
+QUICK = ("elman", "nnx"), ("learned-carry", "linen by unroll")
 
 
 @pytest.mark.parametrize(
@@ -491,6 +491,7 @@ def test_a_cell_steps_by_itself(name):
     assert_close(steps, (after, hs))
 
 
+@pytest.mark.slow
 def test_a_narrow_cell_stays_narrow_and_takes_integers():
     """As nnx does with a dtype: what is read is cast."""
     cell = rnn.LSTM(*SIZES)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 import rnn_jax as rnn
 from rnn_jax import interop
@@ -279,6 +280,16 @@ ROWS = {
         lambda: interop.nnx.from_nnx(3),
         rnn.StructureError,
         "from_nnx: 3 is no cell, an nnx.RNNCellBase",
+    ),
+    "interop.nnx.from_nnx: a size where axes belong": (
+        lambda: interop.nnx.from_nnx(nnx.GRUCell(3, 5, rngs=nnx.Rngs(0)), input_shape=3),
+        rnn.ArgumentError,
+        "GRUCell: input_shape must be integers of 0 or more, got 3",
+    ),
+    "interop.nnx.from_nnx: too many axes": (
+        lambda: interop.nnx.from_nnx(nnx.GRUCell(3, 5, rngs=nnx.Rngs(0)), input_shape=(2, 3)),
+        rnn.ArgumentError,
+        r"as many axes as its num_feature_axes, 1, got \(2, 3\)",
     ),
     "interop.linen.RNN: no cell": (
         lambda: interop.linen.RNN(LSTM).init(KEY, XS),
