@@ -25,7 +25,8 @@ class ForeignCell(Cell):
 
     Nothing is known of it but what the program of its step says. So its whole step is in the loop,
     and the methods that ask for a split, or for a step that is linear, do what they do for any
-    cell without one.
+    cell without one. It is a value for as long as the process: pickle takes no module that has
+    functions of JAX among its settings, as those of Flax have.
     """
 
     peer: str

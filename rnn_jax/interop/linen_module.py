@@ -65,7 +65,8 @@ class RNN(linen.Module):
     Called as `linen.RNN` is, with the same variables, and a part of a `linen.Bidirectional` as
     that is. What differs is the padding: a step that does not happen emits zeros, its input
     reaches neither a value nor a gradient, be it NaN, and a sequence of length 0 keeps its initial
-    carry. No history of carries is kept to pick the last one from.
+    carry. No history of carries is kept to pick the last one from. The settings of Flax's loop,
+    `unroll`, `variable_axes` and the like, are not here.
 
     A cell that `to_linen` made runs with its own weights gradient, one matmul for many steps; any
     other cell goes through `from_linen`, its whole step in the loop.

@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from rnn_jax.arguments.settings import short
 from rnn_jax.cell import Cell, Method, Params
+from rnn_jax.errors import ArgumentError
 from rnn_jax.interop.flax_call import as_read, feature_shape, over_time
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.unroll import step
@@ -34,6 +36,11 @@ class CellModule(nnx.RNNCellBase):
         if carry_init is None:
             return carry
         stream = rngs.carry if isinstance(rngs, nnx.Rngs) else rngs
+        if not callable(stream):
+            raise ArgumentError(
+                "to_nnx: initialize_carry: a carry_init draws from rngs, nnx.Rngs(0) say, got "
+                f"{short(rngs)}."
+            )
         return jax.tree.map(lambda c: carry_init(stream(), c.shape, c.dtype), carry)
 
     @property
@@ -54,7 +61,8 @@ class RNN(nnx.Module):
     Called as `nnx.RNN` is, and a part of an `nnx.Bidirectional` as that is. What differs is the
     padding: a step that does not happen emits zeros, its input reaches neither a value nor a
     gradient, be it NaN, and a sequence of length 0 keeps its initial carry. No history of carries
-    is kept to pick the last one from.
+    is kept to pick the last one from. The settings of Flax's loop, `unroll`, `state_axes`,
+    `broadcast_rngs` and `rngs`, are not here.
 
     A cell that `to_nnx` made runs with its own weights gradient, one matmul for many steps; any
     other cell goes through `from_nnx`, its whole step in the loop. `to_nnx(*read(cell))` makes the

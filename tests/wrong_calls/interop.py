@@ -276,6 +276,11 @@ ROWS = {
         rnn.StructureError,
         "expected params of the form LSTMParams",
     ),
+    "interop.nnx.to_nnx: a carry drawn from nothing": (
+        lambda: interop.nnx.to_nnx(LSTM, LSTM_PARAMS).initialize_carry((2, 3), None, jnp.ones),
+        rnn.ArgumentError,
+        r"a carry_init draws from rngs, nnx.Rngs\(0\) say, got None",
+    ),
     "interop.nnx.from_nnx: a number": (
         lambda: interop.nnx.from_nnx(3),
         rnn.StructureError,
