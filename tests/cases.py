@@ -33,6 +33,8 @@ DIRECTION = RECURRENCE | {"direction"}
 # Derivatives from the output, by default, of one leaf and of two, of a step that does not split,
 # of layers upon layers.
 MECHANISM = DIRECTION | {"mechanism"}
+# Of these the first and the third, whose rule of derivatives is another one each.
+CURVATURE = frozenset({"curvature"})
 # One cell that splits and one that does not: for what depends on the loop alone.
 LOOP = MECHANISM | ARITHMETIC | {"loop"}
 
@@ -93,7 +95,7 @@ peephole = reference.loop(reference.peephole_lstm)
 RATES = rnn.LSTMCarry(h=0.2, c=0.5)
 
 CASES = [
-    Case("elman", lambda: rnn.Elman(2, 3), elman, MECHANISM | ARITHMETIC),
+    Case("elman", lambda: rnn.Elman(2, 3), elman, MECHANISM | ARITHMETIC | CURVATURE),
     Case(
         "elman-sin",
         lambda: rnn.Elman(2, 3, activation=jnp.sin),
@@ -155,12 +157,12 @@ CASES = [
         NOTHING,
     ),
     Case("indrnn", lambda: rnn.IndRNN(2, 3), reference.loop(reference_linear.indrnn), NOTHING),
-    Case("peephole", lambda: PeepholeLSTM(2, 3), peephole, LOOP),
+    Case("peephole", lambda: PeepholeLSTM(2, 3), peephole, LOOP | CURVATURE),
     Case(
         "reset-before-gru",
         lambda: rnn.ResetBeforeGRU(2, 3),
         reference.loop(reference.reset_before_gru),
-        RECURRENCE | ARITHMETIC | {"analysis"},
+        frozenset({"analysis"}),
     ),
     Case(
         "output-gated",

@@ -93,7 +93,7 @@ def compare_with_scan(case, steps, methods):
         assert_close(outcome, expected)
 
 
-@every("mechanism")
+@every("curvature")
 def test_second_derivatives_are_those_of_scan(case):
     # A rest that the chunk does not divide compiles to a second program of the same code.
     steps = 5 if case.name == "elman" else 4

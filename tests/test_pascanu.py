@@ -86,7 +86,7 @@ def test_omega_of_dead_units_is_finite_and_so_is_its_gradient():
     assert_close(grads, jax.tree.map(jnp.zeros_like, params), 0)
 
 
-@pytest.mark.parametrize("name", ["lstm", "stack"])
+@pytest.mark.parametrize("name", ["lstm", pytest.param("stack", marks=pytest.mark.slow)])
 def test_omega_is_that_of_the_jacobians_of_any_cell(name):
     (case,) = (case for case in CASES if case.name == name)
     cell, params, xs = case.cell, case.params(), case.xs(4)
