@@ -38,7 +38,7 @@ class Associative:
 
     chunks: int | None = None
     """How many; T need not be a multiple. None takes so many that a step works on about 2^12
-    numbers, and sqrt(T) at most."""
+    numbers, and sqrt(T) at most; where that is fewer than 16, one."""
 
     devices: int = 1
     """Over how many devices time is split; T must be a multiple to stay so.

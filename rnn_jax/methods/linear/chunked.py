@@ -17,6 +17,8 @@ from rnn_jax.recurrence.recurrence import Carry
 
 NUMBERS = 2**12
 """How many numbers a step should work on: fewer leave a core waiting for the next step."""
+FEWEST = 16
+"""Chunks, or none: fewer do not pay for working each step out twice."""
 PACE = IN_CACHE._replace(most=2**14)
 """Blocks may be longer than those of the loop step by step."""
 
@@ -35,7 +37,8 @@ class Chunked:
     """
 
     chunks: int | None = None
-    """None takes so many that a step works on about 2^12 numbers, but at most sqrt(T)."""
+    """None takes so many that a step works on about 2^12 numbers, but sqrt(T) at most; one, where
+    that is fewer than 16."""
     devices: int = 1
     """Over how many time is split: each has as many whole chunks, and hands on what they make."""
 
@@ -105,7 +108,8 @@ class Chunked:
             return 1
         own, rest = divmod(steps, self.devices)
         if rest or self.devices == 1:
-            return self.chunks or min(NUMBERS // max(1, numbers), math.isqrt(steps))
+            wanted = min(NUMBERS // max(1, numbers), math.isqrt(steps))
+            return self.chunks or (wanted if wanted >= FEWEST else 1)
         wanted = min(NUMBERS // max(1, numbers), math.isqrt(own))
         if self.chunks:
             wanted = self.chunks // self.devices
