@@ -127,6 +127,8 @@ def test_nothing_wanted_is_nothing(file):
 
 
 TWO = {"a": [1.0, 2.0], "b": [3.0, 4.0]}
+# Without the time of day, which would be in the names of tests.
+ZIPPED = gzip.compress(word2vec(TWO), mtime=0)
 
 
 @pytest.mark.parametrize(
@@ -148,8 +150,8 @@ TWO = {"a": [1.0, 2.0], "b": [3.0, 4.0]}
         (binary(TWO)[:-1], "its first line says that it has 2 words, and it has 1"),
         (binary({"a": [np.inf, 1]}), "word 1: the numbers of a word must be finite"),
         (b"2 2\n" + b"\x00" * 3_000_000, "it has 2 words, and it has 0"),
-        (gzip.compress(word2vec(TWO))[:-9], "it cannot be unpacked"),
-        (gzip.compress(word2vec(TWO))[:12] + b"\xff" * 30, "it cannot be unpacked"),
+        (ZIPPED[:-9], "it cannot be unpacked"),
+        (ZIPPED[:12] + b"\xff" * 30, "it cannot be unpacked"),
     ],
 )
 def test_a_broken_file_is_told_by_its_place(file, content, message):
