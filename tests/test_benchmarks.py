@@ -60,6 +60,7 @@ def test_a_stream_is_timed_in_every_way():
     assert "| stream, block=16 |" in streaming.table({"machine": {}, "rows": rows})
 
 
+@pytest.mark.slow
 def test_a_long_sequence_is_trained_on_with_few_carries():
     rows = [long.measure(name, 300) for name in long.METHODS]
     assert rows[0]["loss"] == pytest.approx(rows[1]["loss"], rel=1e-5)

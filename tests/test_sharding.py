@@ -26,6 +26,7 @@ def test_each_device_computes_its_own_rows_and_sums_gradients():
     on_devices(4, "four_devices", "laws", *ways)
 
 
+@pytest.mark.slow
 def test_every_mechanism_has_the_numbers_of_one_device():
     on_devices(4, "four_devices", "everything", "explicit")
 
