@@ -33,8 +33,12 @@ class Associative:
     Blelloch, Prefix sums and their applications, CMU-CS-90-190, 1990; Martin & Cundy, Parallelizing
     linear recurrent neural nets over sequence length, ICLR 2018.
 
-    Raises `ArgumentError` for a `chunks` that is not a positive integer, and `StructureError` for a
-    cell whose step is not affine in the carry, or mixes its units, as one with a recurrent matrix.
+    Where time is split over devices each has its own part of all steps, in one block, and memory
+    is O(T / devices).
+
+    Raises `ArgumentError` for `chunks` or `devices` that are no positive integers, and
+    `StructureError` for a cell whose step is not affine in the carry, or mixes its units, as one
+    with a recurrent matrix.
     """
 
     chunks: int | None = None

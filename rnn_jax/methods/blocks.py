@@ -36,6 +36,8 @@ class Pace(NamedTuple):
 
 IN_CACHE = Pace(2**20, 256, 1)
 """Where a block is to stay in a cache: enough for matmuls at full speed, and no more."""
+LONG = IN_CACHE._replace(most=2**14)
+"""The same for engines that work on many steps of a block at once."""
 FEW_LAUNCHES = Pace(2**24, 2**14, 8)
 """On a GPU, where each kernel waits to be launched: steps side by side in one iteration share the
 launches that copy what they read and write, and a block has some of its own whatever its length."""

@@ -7,7 +7,7 @@ import jax
 from jax.export import is_symbolic_dim
 
 from rnn_jax.arguments.settings import at_least, flag, instance, optional, settle
-from rnn_jax.devices.platform import GPUS, platform
+from rnn_jax.devices.platform import on_gpu, platform
 from rnn_jax.errors import ArgumentError
 from rnn_jax.methods.kernel.gpu import GPU
 from rnn_jax.methods.kernel.scan import Kernel, Machine
@@ -88,9 +88,9 @@ class Fused:
     def _machine(self, arrays: Any) -> Machine:
         if self.machine is not None:
             return self.machine
-        found = platform(arrays)
-        if found in GPUS:
+        if on_gpu(arrays):
             return GPU()
+        found = platform(arrays)
         if found == "tpu" or self.interpret:
             return TPU()
         raise ArgumentError(

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.export import is_symbolic_dim
 
-from rnn_jax.methods.blocks import IN_CACHE, length
+from rnn_jax.methods.blocks import LONG, length
 from rnn_jax.methods.linear.operator import Operator
 from rnn_jax.methods.linear.sequential import Sequential
 from rnn_jax.recurrence.recurrence import Carry
@@ -19,8 +19,6 @@ NUMBERS = 2**12
 """How many numbers a step should work on: fewer leave a core waiting for the next step."""
 FEWEST = 16
 """Chunks, or none: fewer do not pay for working each step out twice."""
-PACE = IN_CACHE._replace(most=2**14)
-"""Blocks may be longer than those of the loop step by step."""
 
 Advance = Callable[[Any, Carry, Carry], tuple[Carry, Carry]]
 """`(step, v, b) -> (next v, what is emitted)`, affine in v."""
@@ -44,7 +42,7 @@ class Chunked:
 
     def block(self, xs: Any, size: int) -> int:
         """As many as stay in the cache of a CPU; all, where each device has its own."""
-        return PACE.block(length(xs), size) if self.devices == 1 else max(1, length(xs))
+        return LONG.block(length(xs), size) if self.devices == 1 else max(1, length(xs))
 
     def forward(self, operator: Operator, start: Carry, b: Carry) -> tuple[Carry, Carry]:
         """`x_t = M_t x_{t-1} + b_t`."""

@@ -9,13 +9,11 @@ import jax.numpy as jnp
 from jax import lax
 from jax.export import is_symbolic_dim
 
-from rnn_jax.methods.blocks import IN_CACHE, length
+from rnn_jax.methods.blocks import LONG, length
 from rnn_jax.methods.linear.operator import Operator
 from rnn_jax.methods.linear.sequential import Sequential
 from rnn_jax.recurrence.recurrence import Carry
 
-PACE = IN_CACHE._replace(most=2**14)
-"""Blocks may be longer than those of the loop step by step."""
 FEW = 8
 """From how many numbers a sequence on a CPU multiplies matrices faster by its own routine."""
 
@@ -34,7 +32,7 @@ class Dense:
 
     def block(self, xs: Any, size: int) -> int:
         """As many as stay in the cache of a CPU."""
-        return PACE.block(length(xs), size)
+        return LONG.block(length(xs), size)
 
     def forward(self, operator: Operator, start: Carry, b: Carry) -> tuple[Carry, Carry]:
         """`x_t = M_t x_{t-1} + b_t`."""
