@@ -50,6 +50,7 @@ from rnn_jax.combinators.bidirectional import (
     concatenate,
 )
 from rnn_jax.combinators.fed_back import FedBack, FedBackCarry, fed_back
+from rnn_jax.combinators.guided import Guided, GuidedParams, guided
 from rnn_jax.combinators.learned_carry import (
     LearnedCarry,
     LearnedCarryLayer,
@@ -147,6 +148,8 @@ __all__ = [
     "Fused",
     "GRUCarry",
     "GRUParams",
+    "Guided",
+    "GuidedParams",
     "IndRNN",
     "IndRNNParams",
     "Input",
@@ -228,6 +231,7 @@ __all__ = [
     "decoding",
     "export",
     "fed_back",
+    "guided",
     "interop",
     "keep_memory",
     "leaky",

@@ -17,7 +17,8 @@ from rnn_jax.cell import Carry, Layer, Method, Params
 from rnn_jax.devices.sharding import split
 from rnn_jax.errors import ArgumentError, DtypeError, ShapeError, StructureError
 from rnn_jax.noise import missing_key, some_key
-from rnn_jax.recurrence.memory import readers, without_memory
+from rnn_jax.recurrence.beside import bare, has_room
+from rnn_jax.recurrence.memory import readers
 
 
 def check_layer(caller: str, layer: Any, kind: type = Layer) -> None:
@@ -68,8 +69,10 @@ def check_params(layer: Layer, params: Params, xs: Any) -> jnp.dtype:
 
 
 def check_own_params(layer: Layer, params: Params, xs: Any) -> jnp.dtype:
-    """The same for params that may be without the memory that is put beside them."""
-    params = without_memory(params) if _attends(layer) else params
+    """The same for params without what is put beside them."""
+    if _has_room(layer):
+        _check_arrays(layer, "params", params)
+        params = bare(params)
     if not jax.tree.leaves(params) and not jax.tree.leaves(_params(layer)):
         dtype = _dtype(xs) if is_array(xs) else jnp.dtype(jnp.float32)
         return dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.dtype(jnp.float32)
@@ -253,6 +256,12 @@ def _params(layer: Layer) -> Params:
 
 
 @functools.lru_cache(maxsize=256)
+def _has_room(layer: Layer) -> bool:
+    """Whether something may stand beside its params."""
+    return has_room(_params(layer))
+
+
+@functools.lru_cache(maxsize=256)
 def _attends(layer: Layer) -> bool:
     """Whether something inside reads a memory: found out once, for `step` is called often."""
     return bool(readers(_params(layer)))
@@ -291,6 +300,10 @@ def _check_structure(layer: Layer, name: str, expected: Any, tree: Any, advice: 
         raise StructureError(
             f"{layer!r}: expected {name} of the form {form(expected)}, got {got}; {advice}."
         )
+    _check_arrays(layer, name, tree)
+
+
+def _check_arrays(layer: Layer, name: str, tree: Any) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         if not is_array(leaf):
             place = f"{name}{jax.tree_util.keystr(path)}"

@@ -206,6 +206,7 @@ CASES = [
         lambda: rnn.time_scales(rnn.LSTM(2, 3), 0.5, 9.0),
         reference.loop(reference.time_scales(reference.lstm, "h")),
     ),
+    Case("guided", lambda: rnn.guided(rnn.Elman(2, 3)), elman, NOTHING),
     Case("wide-carry", lambda: rnn.wide_carry(rnn.LSTM(2, 3)), lstm, ARITHMETIC),
     Case(
         "learned-carry", lambda: rnn.learned_carry(rnn.Elman(2, 3)), reference.learned_carry(elman)

@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -216,6 +217,45 @@ def test_what_is_not_certified_is_run_step_by_step():
         assert in_block.sum() < STEPS / 2
         found = hidden(cell, method, params, xs)
         assert orbit_of(params, np.asarray(xs), np.asarray(found)) < 1e-14
+
+
+def test_the_carries_of_the_last_update_are_where_the_next_one_starts():
+    cell, plain = rnn.guided(rnn.LSTM(2, 4)), rnn.LSTM(2, 4)
+    params = cell.init(jax.random.key(0), jnp.float64)
+    xs = jax.random.normal(jax.random.key(1), (50, 2, 2), jnp.float64)
+    method = rnn.Newton(block=30)  # of which one is cut short
+    options = {**marks(50), "method": method}
+    (before,) = newton_report(cell, params, xs, **options)
+    moved = jax.tree.map(lambda p: p + 1e-4 * jnp.cos(p), params)
+    guided = moved._replace(guess=before.carries)
+    (after,) = newton_report(cell, guided, xs, **options)
+    (cold,) = newton_report(cell, moved, xs, **options)
+    assert after.certified.all()
+    assert (after.iterations < cold.iterations).all()
+
+    def loss(cell, method, params):
+        options = {**marks(50), "method": method}
+        return weighed(*rnn.unroll(cell, params, xs, **options))
+
+    found, expected = jax.jit(
+        lambda guided, params: (
+            jax.value_and_grad(functools.partial(loss, cell, method))(guided),
+            jax.value_and_grad(functools.partial(loss, plain, rnn.Scan()))(params),
+        )
+    )(guided, moved.layer)
+    assert_close((found[0], found[1].layer), expected)
+    chex.assert_trees_all_equal(found[1].guess, jax.tree.map(jnp.zeros_like, before.carries))
+
+
+@pytest.mark.parametrize("wrong", [3.0, jnp.nan, 1e300])
+def test_a_guess_that_is_wrong_moves_no_number(wrong):
+    cell, params, xs = network(1.0)
+    expected = hidden(cell, rnn.Scan(), params, xs)
+    guess = rnn.ElmanCarry(jnp.full_like(expected, wrong))
+    params = rnn.GuidedParams(params, guess)
+    for method in (FULL, rnn.BPTT()):
+        found = hidden(rnn.guided(cell), method, params, xs)
+        np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
 def test_a_reset_ends_what_is_amplified_and_each_layer_has_a_report():

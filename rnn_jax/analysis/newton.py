@@ -31,7 +31,8 @@ def newton_report(
     `(~report.certified).sum()` is how many were. A batch is certified as one: where all of its
     sequences are.
 
-    Shapes: as for `unroll`; every array of a report is `(T,)`. Cost: that of `unroll`.
+    Shapes: as for `unroll`; how a step was found is `(T,)`, and the steps of a report are in the
+    order in which its layer runs. Cost: that of `unroll`, and all carries are kept.
 
     Raises what `unroll` raises, `ShapeError` for xs without steps, and `StructureError` for a
     cell that carries nothing and for a method that is no `Newton`.
@@ -61,7 +62,7 @@ def _reports(cell: Cell, method: Newton, given: Sequences) -> tuple[NewtonReport
 
     initial = None
     if given.reset is not None:
-        initial = cell.initial_carry(given.params, given.batch_shape)
+        initial = cell.initial_carry(given.params, given.reset.shape[1:])
     steps = Steps(given.happens, given.reset, initial)
     cell.unroll(given.params, given.xs, given.carry, steps, recording)
     return tuple(reports)

@@ -34,6 +34,10 @@ class AttentionParams(NamedTuple):
     memory: Memory | None = None
     """None until `with_memory` puts one there: no optimiser sees it."""
 
+    def bare(self) -> "AttentionParams":
+        """Without the memory."""
+        return self._replace(memory=None)
+
 
 def readers(params: Any) -> list[tuple[str, AttentionParams]]:
     """Who reads a memory among these params, each with its path."""
@@ -44,11 +48,6 @@ def readers(params: Any) -> list[tuple[str, AttentionParams]]:
 def remembering(params: Any, change: Callable[[AttentionParams], AttentionParams]) -> Any:
     """The params with those of each reader changed."""
     return jax.tree.map(lambda one: change(one) if _reads(one) else one, params, is_leaf=_reads)
-
-
-def without_memory(params: Any) -> Any:
-    """The params as `init` made them."""
-    return remembering(params, lambda one: one._replace(memory=None))
 
 
 def _reads(node: Any) -> bool:

@@ -83,6 +83,9 @@ class Padded(Recurrence):
         update = self.inside.linearize(start, a.a, after)
         return Partial(_tangent, update, None if a.valid is None else a.valid > 0)
 
+    def guess(self, xs: _Marked) -> Carry | None:
+        return self.inside.guess(xs.value)
+
 
 def _tangent(
     update: Callable[[Carry, Any], Carry],

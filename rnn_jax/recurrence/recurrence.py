@@ -59,11 +59,12 @@ class Recurrence(abc.ABC):
     in the loop  `update(carry, a) -> carry`       arithmetic without params
     in the loop  `emit(carry, a) -> h`             arithmetic without params, of the new carry
     derivative   `linearize(carries, a, after)`    the tangent of `update` at many steps at once
+    to start     `guess(xs)`                       carries near those of all steps, or None
     ============ ================================= ============================================
 
-    A step is `a = recur(params, carry, z)`, `carry = update(carry, a)`, `h = emit(carry, a)`. All
-    five are pure and can be differentiated by `jax.jvp`: a `jax.custom_vjp` inside is for `Scan`
-    alone.
+    A step is `a = recur(params, carry, z)`, `carry = update(carry, a)`, `h = emit(carry, a)`. The
+    first five are pure and can be differentiated by `jax.jvp`: a `jax.custom_vjp` inside is for
+    `Scan` alone.
     """
 
     @abc.abstractmethod
@@ -94,6 +95,14 @@ class Recurrence(abc.ABC):
         """
         del after
         return linearized(self.update, carries, a)
+
+    def guess(self, xs: Any) -> Carry | None:
+        """Where iterations over the carries of all steps start, `(T, *batch, ...)`.
+
+        It moves no number of a result. None, the default: at the carry before the first step.
+        """
+        del xs
+        return None
 
     def step(self, params: Params, carry: Carry, z: Any) -> tuple[Carry, jax.Array]:
         """One step: `recur`, `update`, `emit`."""

@@ -1,10 +1,18 @@
 """Layers made of layers."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 import rnn_jax as rnn
 from tests.wrong_calls.given import CELL, LSTM, MODEL, TokenCell
+
+
+def guess_of(guess):
+    cell = rnn.guided(CELL)
+    params = cell.init(jax.random.key(0))._replace(guess=guess)
+    return rnn.unroll(cell, params, jnp.zeros((7, 3), jnp.float32))
+
 
 ROWS = {
     "stack: nothing": (lambda: rnn.stack(), rnn.ArgumentError, "at least one layer"),
@@ -37,6 +45,31 @@ ROWS = {
         lambda: rnn.LayerStack(()),
         rnn.ArgumentError,
         "LayerStack: layers must have at least one layer",
+    ),
+    "guided: a layer in two directions": (
+        lambda: rnn.guided(rnn.bidirectional(CELL, CELL)),
+        rnn.ArgumentError,
+        r"guided: the cell is Bidirectional.*not a rnn_jax.Cell",
+    ),
+    "guided: hidden states in the place of carries": (
+        lambda: guess_of(jnp.zeros((7, 5))),
+        rnn.StructureError,
+        r"Guided\(.*params.guess must be carries of all steps, of the form ElmanCarry",
+    ),
+    "guided: a guess of fewer steps": (
+        lambda: guess_of(rnn.ElmanCarry(jnp.zeros((6, 5), jnp.float32))),
+        rnn.ShapeError,
+        r"params.guess.h must have shape .*\(7, 5\), got \(6, 5\); params._replace\(guess=None\)",
+    ),
+    "guided: a guess of another dtype": (
+        lambda: guess_of(rnn.ElmanCarry(jnp.zeros((7, 5), jnp.bfloat16))),
+        rnn.DtypeError,
+        r"params.guess.h must be float32, as the carry is, got bfloat16",
+    ),
+    "guided: a guess without arrays": (
+        lambda: guess_of(rnn.ElmanCarry("h")),
+        rnn.StructureError,
+        r"params.* must be an array, got 'h'",
     ),
     "wide_carry: a stack": (
         lambda: rnn.wide_carry(MODEL),

@@ -57,12 +57,14 @@ PROBES = 4
 
 
 class NewtonReport(NamedTuple):
-    """How each step was found, `(T,)`."""
+    """How each step was found."""
 
     iterations: jax.Array
-    """Iterations of its block."""
+    """`(T,)`: iterations of its block."""
     certified: jax.Array
-    """Whether its carry is certified; the others were run step by step."""
+    """`(T,)`: whether its carry is certified; the others were run step by step."""
+    carries: Carry
+    """The carry that it made, `(T, *batch, ...)`: what `guided` may start from the next time."""
 
 
 class Search(NamedTuple):
@@ -167,6 +169,9 @@ class Newton:
                 return float(jnp.finfo(c.dtype).eps) * signs
 
             guess = jax.tree.map(lambda c: jnp.broadcast_to(c, (steps, *c.shape)), start)
+            near = cell.guess(xs)
+            if near is not None:
+                guess = jax.tree.map(lambda n, c: jnp.where(jnp.isfinite(n), n, c), near, guess)
             rounded = jax.tree.map(sign, guess)
             search = Search(jnp.zeros_like(none), none, guess, all_steps, guess)
             search = lax.while_loop(go_on, improve, search)
@@ -185,7 +190,7 @@ class Newton:
             if steps:
                 end, carries = lax.fori_loop(certified, steps, one_step, (last, carries))
             kept = keep.of(cell, carries, preactivations(before_each(start, carries)))
-            report = NewtonReport(jnp.full(steps, search.iterations), times < certified)
+            report = NewtonReport(jnp.full(steps, search.iterations), times < certified, carries)
             return end, (kept, report)
 
         size = self.block or engine.block(xs, shape.bytes)
