@@ -51,6 +51,7 @@ from rnn_jax.combinators.bidirectional import (
 )
 from rnn_jax.combinators.fed_back import FedBack, FedBackCarry, fed_back
 from rnn_jax.combinators.guided import Guided, GuidedParams, guided
+from rnn_jax.combinators.heads import Heads, heads
 from rnn_jax.combinators.learned_carry import (
     LearnedCarry,
     LearnedCarryLayer,
@@ -150,6 +151,7 @@ __all__ = [
     "GRUParams",
     "Guided",
     "GuidedParams",
+    "Heads",
     "IndRNN",
     "IndRNNParams",
     "Input",
@@ -232,6 +234,7 @@ __all__ = [
     "export",
     "fed_back",
     "guided",
+    "heads",
     "interop",
     "keep_memory",
     "leaky",

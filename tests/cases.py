@@ -206,11 +206,15 @@ CASES = [
         lambda: rnn.time_scales(rnn.LSTM(2, 3), 0.5, 9.0),
         reference.loop(reference.time_scales(reference.lstm, "h")),
     ),
-    Case("guided", lambda: rnn.guided(rnn.Elman(2, 3)), elman, NOTHING),
-    Case("wide-carry", lambda: rnn.wide_carry(rnn.LSTM(2, 3)), lstm, ARITHMETIC),
+    Case("guided", lambda: rnn.guided(rnn.Elman(2, 3)), reference.around(elman), NOTHING),
     Case(
-        "learned-carry", lambda: rnn.learned_carry(rnn.Elman(2, 3)), reference.learned_carry(elman)
+        "heads",
+        lambda: rnn.heads(rnn.LSTM(2, 2), 2),
+        reference.loop(reference.heads(reference.lstm, 2)),
+        RECURRENCE,
     ),
+    Case("wide-carry", lambda: rnn.wide_carry(rnn.LSTM(2, 3)), lstm, ARITHMETIC),
+    Case("learned-carry", lambda: rnn.learned_carry(rnn.Elman(2, 3)), reference.around(elman)),
     Case(
         "attentive",
         lambda: attentive(
@@ -247,7 +251,7 @@ CASES = [
             rnn.Dense(2, 2, jnp.tanh),
         ),
         reference.stack(
-            reference.bidirectional(elman, reference.learned_carry(peephole), np.add),
+            reference.bidirectional(elman, reference.around(peephole), np.add),
             reference.residual(
                 reference.bidirectional(elman, elman, lambda f, b: np.concatenate([f, b], -1))
             ),

@@ -101,11 +101,27 @@ def residual(layer):
     return run
 
 
-def learned_carry(layer):
+def around(layer):
+    """What has the params of a layer, and others that no step reads."""
+
     def run(params, carry, xs, marks=None):
         return layer(params["layer"], carry, xs, marks)
 
     return run
+
+
+def heads(step, number):
+    def side_by_side(params, carry, x):
+        each = [
+            step(
+                {k: w[i] for k, w in params.items()}, {k: c[..., i, :] for k, c in carry.items()}, x
+            )
+            for i in range(number)
+        ]
+        after = {k: np.stack([c[k] for c, _ in each], -2) for k in carry}
+        return after, np.concatenate([y for _, y in each], -1)
+
+    return side_by_side
 
 
 def leaky(step, rates, emitted):

@@ -8,6 +8,7 @@ import jax
 from rnn_jax.analysis.arguments import Marks, Sequences, sequences
 from rnn_jax.arguments.settings import instance
 from rnn_jax.cell import Carry, Cell, Params
+from rnn_jax.errors import StructureError
 from rnn_jax.methods.newton import Newton
 from rnn_jax.methods.orbit.newton import NewtonReport
 from rnn_jax.recurrence.recurrence import Recurrence
@@ -56,6 +57,11 @@ def _reports(cell: Cell, method: Newton, given: Sequences) -> tuple[NewtonReport
     def recording(
         cell: Recurrence, params: Params, xs: Any, carry: Carry
     ) -> tuple[Carry, jax.Array]:
+        if cell.copies > 1:
+            raise StructureError(
+                f"newton_report: each of the {cell.copies} heads of {cell!r} has iterations of its "
+                "own; ask for the report of one."
+            )
         outcome, report = method.report(cell, params, xs, carry)
         reports.append(report)
         return outcome

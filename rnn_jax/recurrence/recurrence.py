@@ -67,6 +67,9 @@ class Recurrence(abc.ABC):
     `Scan` alone.
     """
 
+    copies: int = 1
+    """How many of it a method runs at once, as under `jax.vmap`, which it is traced without."""
+
     @abc.abstractmethod
     def project(self, params: Params, xs: Any) -> Any:
         """What each step needs of its input, for any leading axes: `(..., *input) -> (..., Z)`."""

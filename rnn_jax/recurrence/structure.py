@@ -38,8 +38,10 @@ class Structure:
 
     @cached_property
     def bytes(self) -> int:
-        """How large the preactivations of a step are."""
-        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(self.a))
+        """How large the preactivations of a step are, of all that are run at once."""
+        return self.cell.copies * sum(
+            leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(self.a)
+        )
 
     @cached_property
     def emits_carry(self) -> bool:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import rnn_jax as rnn
+from rnn_jax.analysis import newton_report
 from tests.wrong_calls.given import CELL, LSTM, MODEL, TokenCell
 
 
@@ -12,6 +13,12 @@ def guess_of(guess):
     cell = rnn.guided(CELL)
     params = cell.init(jax.random.key(0))._replace(guess=guess)
     return rnn.unroll(cell, params, jnp.zeros((7, 3), jnp.float32))
+
+
+def report_of(cell):
+    return newton_report(
+        cell, cell.init(jax.random.key(0), jnp.float32), jnp.zeros((7, 3), jnp.float32)
+    )
 
 
 ROWS = {
@@ -45,6 +52,26 @@ ROWS = {
         lambda: rnn.LayerStack(()),
         rnn.ArgumentError,
         "LayerStack: layers must have at least one layer",
+    ),
+    "heads: a stack": (
+        lambda: rnn.heads(MODEL, 2),
+        rnn.ArgumentError,
+        r"heads: the cell is Stack\(.*not a rnn_jax.SplitCell",
+    ),
+    "heads: none": (
+        lambda: rnn.heads(CELL, 0),
+        rnn.ArgumentError,
+        r"heads: number must be a positive integer, got 0",
+    ),
+    "heads: noise inside": (
+        lambda: rnn.heads(rnn.variational(LSTM, 0.1, 0.1), 2),
+        rnn.ArgumentError,
+        r"heads: Variational\(.* draws noise.* put it around the heads",
+    ),
+    "heads: a report of all": (
+        lambda: report_of(rnn.heads(CELL, 2)),
+        rnn.StructureError,
+        r"newton_report: each of the 2 heads of Elman\(.* has iterations of its own",
     ),
     "guided: a layer in two directions": (
         lambda: rnn.guided(rnn.bidirectional(CELL, CELL)),
