@@ -12,6 +12,7 @@ from rnn_jax import (
     attention,
     batching,
     decoding,
+    initializers,
     interop,
     seq2seq,
     tasks,
@@ -93,6 +94,8 @@ from rnn_jax.recurrence.steps import Steps
 from rnn_jax.serving.export import ExportedCell, export
 from rnn_jax.serving.serialization import register_namedtuples
 from rnn_jax.serving.streaming import stream
+from rnn_jax.sharing.folder import load, save
+from rnn_jax.sharing.names import publish
 from rnn_jax.training.truncated_bptt import (
     Metrics,
     TrainState,
@@ -240,8 +243,10 @@ __all__ = [
     "leaky",
     "learned_carry",
     "linear_cross_entropy",
+    "load",
     "map_cotangent",
     "residual",
+    "save",
     "seq2seq",
     "split_batch",
     "stack",
@@ -265,3 +270,4 @@ __all__ = [
 register_namedtuples(
     sys.modules[__name__], analysis, attention, batching, decoding, seq2seq, tasks, training, words
 )
+publish(sys.modules[__name__], initializers)

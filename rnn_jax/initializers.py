@@ -125,3 +125,6 @@ def check_drawn(
         f"{layer!r}: {init}(key, shape, dtype) must return an array of the shape and dtype that it "
         f"is given, {wanted} of shape {shape}, got {short(found)}."
     )
+
+
+__all__ = ["Normal", "Uniform", "glorot", "identity", "orthogonal", "zeros"]

@@ -22,7 +22,7 @@ GROUND = ["errors", "arguments", "devices", "process", "recurrence"]
 CONTRACT = [*GROUND, "cell", "methods"]
 SHARED = ["arithmetic", "initializers", "noise"]
 CORE = [*CONTRACT, *SHARED, "cells", "layers", "combinators", "checks", "unroll", "attention"]
-USES = ["losses", "seq2seq", "serving", "training", "decoding", "batching", "tasks"]
+USES = ["losses", "seq2seq", "serving", "sharing", "training", "decoding", "batching", "tasks"]
 USES += ["analysis", "interop", "words"]
 MAY_IMPORT = {
     "errors": [],
@@ -44,6 +44,7 @@ MAY_IMPORT = {
     "losses": ["errors", "arguments", "arithmetic"],
     "seq2seq": [*CORE, "losses"],
     "serving": [*CONTRACT, "checks", "unroll"],
+    "sharing": [*CONTRACT, "noise", "checks", "combinators"],
     "training": [*CONTRACT, "checks", "unroll", "losses"],
     "decoding": [*CONTRACT, "arithmetic", "checks", "unroll"],
     "batching": [*GROUND, "cell"],
@@ -66,7 +67,7 @@ HEAVY = {
     "matplotlib": ["language", "analysis/plots"],
     "onnx": ["interop"],
     "orbax": ["language"],
-    "safetensors": ["interop"],
+    "safetensors": ["interop", "sharing"],
     "torch": ["interop"],
     "tqdm": ["language"],
 }
