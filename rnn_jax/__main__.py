@@ -1,4 +1,4 @@
-"""The command line: `python -m rnn_jax train | sample | evaluate | embed | spectrum`."""
+"""The command line: `python -m rnn_jax train | sample | evaluate | embed | spectrum | share`."""
 
 from __future__ import annotations
 
@@ -131,12 +131,19 @@ def parser() -> argparse.ArgumentParser:
     spectrum.add_argument(
         "--length", type=int, default=128, help="tokens of a piece, the largest lag (default: 128)"
     )
+    share = commands.add_parser(
+        "share", help="write a run's model into a folder that rnn_jax.load reads, for others"
+    )
+    share.set_defaults(handle=_share)
+    share.add_argument(
+        "--out", required=True, metavar="FOLDER", help="folder to write: config, arrays and card"
+    )
     for command in (evaluate, spectrum):
         for name in ("text", "data"):
             command.add_argument(
                 option(name), metavar="PATH", help="where the text lies now, if it was moved"
             )
-    for command in (sample, evaluate, spectrum):
+    for command in (sample, evaluate, spectrum, share):
         command.add_argument("run", metavar="RUN", help="folder of the run")
         command.add_argument(
             "--step", type=int, metavar="N", help="checkpoint (default: the best on validation)"
@@ -257,6 +264,10 @@ def _spectrum(arguments: argparse.Namespace) -> None:
     _commands().spectrum_run(
         arguments.run, arguments.step, arguments.batch, arguments.length, moved
     )
+
+
+def _share(arguments: argparse.Namespace) -> None:
+    _commands().share_run(arguments.run, arguments.out, arguments.step)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from rnn_jax.language.learner import Learner, load_params
 from rnn_jax.language.model import count, reader
 from rnn_jax.language.report import report
 from rnn_jax.language.run import Run
+from rnn_jax.language.share import share
 from rnn_jax.language.spectrum import pictures as pictures_of
 from rnn_jax.language.spectrum import words
 from rnn_jax.language.spectrum.measure import measure
@@ -196,6 +197,16 @@ def spectrum_run(
     if not pictures:
         print(plots.MISSING)
     print(f"all of it: {run.spectrum}")
+
+
+def share_run(folder: str, out: str, step: int | None) -> None:
+    """Write a run's model into a folder that `rnn_jax.load` reads, with its vocabulary."""
+    run = Run.open(folder)
+    config, vocabulary = run.config(), run.vocabulary()
+    learner = Learner(config, len(vocabulary))
+    loaded = load_params(run, learner, step)
+    files = share(learner.model, loaded.params, config, vocabulary, Path(out))
+    print(f"{out}: {', '.join(files)}; the model of step {loaded.step}{loaded.chosen}")
 
 
 def _train(run: Run, config: Config, corpus: Corpus, from_step: int | None) -> None:

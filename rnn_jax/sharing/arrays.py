@@ -11,7 +11,7 @@ import numpy as np
 
 from rnn_jax.arguments.settings import short
 from rnn_jax.cell import Layer, Params
-from rnn_jax.errors import ArgumentError, DtypeError, ShapeError, StructureError
+from rnn_jax.errors import ArgumentError, DtypeError, RNNError, ShapeError, StructureError
 from rnn_jax.noise import some_key
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -55,7 +55,10 @@ def write(path: Path, arrays: dict[str, Any]) -> None:
     # Row after row: from an array that lies in memory another way, the bytes would be written as
     # they lie there, and read as another matrix.
     plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    library("save").save_file(plain, path)
+    try:
+        library("save").save_file(plain, path)
+    except Exception as error:  # the library's own, for a disk that is full too
+        raise ArgumentError(f"save: cannot write {str(path)!r}: {error}.") from error
 
 
 def read(path: Path, layer: Layer) -> Params:
@@ -67,14 +70,14 @@ def read(path: Path, layer: Layer) -> Params:
     """
     where = f"load: {str(path)!r}"
     arrays = _loaded(where, path)
-    expected = jax.eval_shape(layer.init, some_key())
+    expected = _expected(where, layer)
     wanted = named(expected)
-    for name in wanted.keys() - arrays.keys():
+    for name in [name for name in wanted if name not in arrays]:
         raise StructureError(
             f"{where} has no array {name!r}, which {layer!r} needs: its arrays are those of "
             "another layer."
         )
-    for name in arrays.keys() - wanted.keys():
+    for name in [name for name in arrays if name not in wanted]:
         raise StructureError(
             f"{where} has an array {name!r}, and {layer!r} has none of that name: its arrays are "
             "those of another layer."
@@ -109,9 +112,17 @@ def _loaded(where: str, path: Path) -> dict[str, np.ndarray]:
         ) from None
 
 
-def _check(
-    where: str, name: str, array: np.ndarray, shape: tuple[int, ...], layer: Layer
-) -> None:
+def _expected(where: str, layer: Layer) -> Any:
+    """The shapes of the params."""
+    try:
+        return jax.eval_shape(layer.init, some_key())
+    except RNNError:
+        raise
+    except Exception as error:  # settings that are edited, or a user's own class
+        raise StructureError(f"{where}: {layer!r} can make no params: {error}.") from error
+
+
+def _check(where: str, name: str, array: np.ndarray, shape: tuple[int, ...], layer: Layer) -> None:
     if array.shape != shape:
         raise ShapeError(
             f"{where}: {name!r} must have shape {shape}, as in {layer!r}, got {array.shape}: it is "

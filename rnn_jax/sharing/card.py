@@ -30,8 +30,10 @@ layer, params = rnn.load("path/to/this/folder")
 carry, ys = rnn.unroll(layer, params, xs)
 ```
 
-`xs` are {reads}, time first; `ys` are {emits}. Loading the folder runs nothing that is in it:
-`config.json` names the layer and its settings, and `model.safetensors` holds these arrays:
+`xs` are {reads}, time first; `ys` are {emits}.
+
+Loading the folder runs nothing that is in it: `config.json` names the layer and its settings, and
+`model.safetensors` holds these arrays:
 
 | array | shape | dtype |
 | --- | --- | --- |

@@ -9,9 +9,9 @@ from typing import Any
 import jax
 
 from rnn_jax.arguments.arrays import taken_tree
-from rnn_jax.arguments.settings import integer, short
+from rnn_jax.arguments.settings import instance, integer, short
 from rnn_jax.cell import Layer, Params
-from rnn_jax.checks import check_layer, check_own_params
+from rnn_jax.checks import check_own_params
 from rnn_jax.errors import ArgumentError, StructureError
 from rnn_jax.recurrence.memory import readers
 from rnn_jax.sharing import arrays
@@ -61,13 +61,13 @@ def save(
       ShapeError, DtypeError: The params are not of this layer, or of a dtype no file can hold.
       ArgumentError: The folder cannot be written, or holds something else; safetensors is missing.
 
-    >>> import tempfile, jax, rnn_jax as rnn
+    >>> import rnn_jax as rnn
     >>> rnn.save("model", rnn.Elman(3, 5, activation=lambda a: a), {})
     Traceback (most recent call last):
     rnn_jax.errors.StructureError: save: layer.activation, the function <lambda>, has no ...
     """
     place = _path("save", folder)
-    check_layer("save", layer)
+    _one_layer("save: layer", layer)
     table = Names("save", names)
     description = described(layer, table, "save: layer")
     if made(description, table, "save: layer") != layer:
@@ -75,7 +75,8 @@ def save(
     params = _checked(layer, params)
     config = place / CONFIG
     if config.exists():
-        _read(config, "save")  # raises where it is not ours to overwrite
+        # Raises where it is not ours to overwrite.
+        _read(config, "save", "it would be overwritten: save to another folder")
     arrays.library("save")
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -90,8 +91,8 @@ def save(
             "layer": description,
         }
         # Last: until it is there, the folder is none.
-        text_of = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-        _write(config, lambda draft: draft.write_text(text_of, encoding="utf-8"))
+        content = json.dumps(record, indent=2) + "\n"
+        _write(config, lambda draft: draft.write_text(content, encoding="utf-8"))
     except OSError as error:
         raise ArgumentError(
             f"save: cannot write {str(place)!r}: {error.strerror or error}."
@@ -125,11 +126,10 @@ def load(
     if not place.is_dir():
         raise ArgumentError(f"load: there is no folder {str(place)!r}.")
     config = place / CONFIG
-    record = _read(config, "load")
+    record = _read(config, "load", "a run becomes one by `python -m rnn_jax share`")
     where = f"load: {str(config)!r}"
     try:
-        layer = made(record.get("layer"), table, f"{where}: layer")
-        check_layer(where, layer)
+        layer = _one_layer(f"{where}: layer", made(record.get("layer"), table, f"{where}: layer"))
         params = arrays.read(place / ARRAYS, layer)
     except RecursionError:
         raise ArgumentError(f"{where} is damaged: it is nested too deeply.") from None
@@ -139,6 +139,9 @@ def load(
             "with: its digest is another."
         )
     return layer, params
+
+
+_one_layer = instance(Layer)
 
 
 def _path(caller: str, folder: Any) -> Path:
@@ -157,16 +160,16 @@ def _checked(layer: Layer, params: Params) -> Params:
                 "its numbers are not known yet; call save outside, with arrays."
             )
     check_own_params(layer, params, None)
-    for path, reader in readers(params):
+    for place, reader in readers(params):
         if reader.memory is not None:
             raise StructureError(
-                f"save: params{path} has the memory of a batch beside it; hand over the params "
+                f"save: params{place} has the memory of a batch beside it; hand over the params "
                 "that were trained, from before with_memory."
             )
     return params
 
 
-def _read(config: Path, caller: str) -> dict[str, Any]:
+def _read(config: Path, caller: str, advice: str) -> dict[str, Any]:
     """The record in `config.json`; raises where it is none, or of a newer version."""
     where = f"{caller}: {str(config)!r}"
     try:
@@ -178,10 +181,7 @@ def _read(config: Path, caller: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ArgumentError(f"{where} is damaged: {error}.") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise ArgumentError(
-            f"{where} is not of a folder that save wrote; what `python -m rnn_jax train` writes "
-            "becomes one by `python -m rnn_jax share`."
-        )
+        raise ArgumentError(f"{where} is not of a folder that rnn_jax.save wrote; {advice}.")
     version = integer(record.get("version"))
     if version is None or version < 1:
         raise ArgumentError(f"{where} is damaged: its version is {short(record.get('version'))}.")

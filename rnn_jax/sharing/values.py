@@ -67,8 +67,7 @@ def made(description: Any, names: Names, place: str) -> Any:
     if isinstance(description, list):
         return tuple(made(one, names, f"{place}[{i}]") for i, one in enumerate(description))
     if description.keys() == {"name"}:
-        found = _found(description["name"], names, place)
-        return found
+        return _found(description["name"], names, place)
     if "class" not in description:
         raise ArgumentError(
             f"{place} must be a value by its class, {{'class': ...}}, or by its name, "
