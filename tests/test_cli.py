@@ -12,14 +12,17 @@ import time
 import types
 from pathlib import Path
 
+import chex
 import jax
 import orbax.checkpoint as ocp
 import pytest
 
+import rnn_jax as rnn
 from rnn_jax.__main__ import main
 from rnn_jax.language.baselines import Baselines
 from rnn_jax.language.config import Config
 from rnn_jax.language.corpus import load
+from rnn_jax.language.learner import Learner, load_params
 from rnn_jax.language.plots import draw
 from rnn_jax.language.run import Run
 from rnn_jax.language.text import read_text
@@ -129,6 +132,23 @@ def test_a_model_of_words_is_trained_and_sampled(capsys):
     assert main(["train", "--text", "text.txt", "--run", "words", *words]) == 0
     assert main(["sample", "words", "--prompt", "The unheard-of", "--length", "5"]) == 0
     assert "The <unk>" in capsys.readouterr().out
+
+
+def test_the_model_of_a_run_is_shared(capsys):
+    pytest.importorskip("safetensors", reason="safetensors is absent: pip install '.[safetensors]'")
+    assert main("share run --out shared --step 20".split()) == 0
+    files = "README.md, config.json, model.safetensors, vocabulary.json"
+    assert capsys.readouterr().out == f"shared: {files}; the model of step 20\n"
+    record = json.loads(Path("shared/vocabulary.json").read_text())
+    assert (record["level"], record["backward"]) == ("char", False)
+    model, params = rnn.load("shared")
+    run = Run.open("run")
+    assert tuple(record["tokens"]) == run.vocabulary().tokens
+    learner = Learner(run.config(), len(run.vocabulary()))
+    assert model == learner.model
+    chex.assert_trees_all_equal(params, load_params(run, learner, 20).params)
+    assert "would be overwritten" in error(capsys, "share", "run", "--out", "run")
+    assert main("evaluate run".split()) == 0, "the run is no run any more"
 
 
 def test_a_run_without_a_name_gets_a_new_one():

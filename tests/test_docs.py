@@ -115,11 +115,13 @@ def extra_of(package):
 def test_python_blocks_run(name, tmp_path):
     try:
         run_python_blocks(ROOT / name, tmp_path)
-    except ModuleNotFoundError as error:
-        extra = extra_of(error.name)
+    except (ModuleNotFoundError, rnn_jax.ArgumentError) as error:
+        # What is absent; or what a sentence about it came from.
+        absent = error if isinstance(error, ModuleNotFoundError) else error.__cause__
+        extra = extra_of(absent.name) if isinstance(absent, ModuleNotFoundError) else None
         if extra is None:
             raise
-        pytest.skip(f"{error.name} is absent, and the rest needs it: pip install '.[{extra}]'")
+        pytest.skip(f"{absent.name} is absent, and the rest needs it: pip install '.[{extra}]'")
 
 
 def test_a_broken_python_block_is_found_by_its_line(tmp_path):

@@ -22,11 +22,11 @@ def library(caller: str) -> ModuleType:
     """The part of safetensors for NumPy, which is an extra; raises a sentence without it."""
     try:
         import safetensors.numpy
-    except ImportError:
+    except ImportError as error:
         raise ArgumentError(
             f"{caller}: arrays are kept by the package safetensors, which is not installed: "
             "pip install safetensors."
-        ) from None
+        ) from error
     return safetensors.numpy
 
 

@@ -17,6 +17,7 @@ from tests.wrong_calls import (
     pictures,
     running,
     seq2seq,
+    sharing,
     training,
     words,
 )
@@ -34,6 +35,7 @@ TABLES = (
     pictures,
     running,
     seq2seq,
+    sharing,
     training,
     words,
 )
