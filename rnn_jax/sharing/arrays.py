@@ -61,8 +61,20 @@ def write(path: Path, arrays: dict[str, Any]) -> None:
         raise ArgumentError(f"save: cannot write {str(path)!r}: {error}.") from error
 
 
-def read(path: Path, layer: Layer) -> Params:
-    """The params of a layer.
+def shapes(where: str, layer: Layer) -> Any:
+    """The shapes of the params of a layer; raises where its settings can make none."""
+    try:
+        return jax.eval_shape(layer.init, some_key())
+    except RNNError:
+        raise
+    except Exception as error:  # settings that are edited, or a user's own class
+        raise StructureError(
+            f"{where}: these settings of {layer!r} make no params: {error}."
+        ) from error
+
+
+def read(path: Path, layer: Layer, expected: Any) -> Params:
+    """The params of a layer, of which the shapes are expected.
 
     Raises:
       ArgumentError: The file is missing, or damaged, or is something else.
@@ -70,7 +82,6 @@ def read(path: Path, layer: Layer) -> Params:
     """
     where = f"load: {str(path)!r}"
     arrays = _loaded(where, path)
-    expected = _expected(where, layer)
     wanted = named(expected)
     for name in [name for name in wanted if name not in arrays]:
         raise StructureError(
@@ -110,16 +121,6 @@ def _loaded(where: str, path: Path) -> dict[str, np.ndarray]:
             f"{where} is damaged, or no safetensors file ({error}); a pickle can run code, and is "
             "not read here, and a pointer of git lfs becomes the file itself by `git lfs pull`."
         ) from None
-
-
-def _expected(where: str, layer: Layer) -> Any:
-    """The shapes of the params."""
-    try:
-        return jax.eval_shape(layer.init, some_key())
-    except RNNError:
-        raise
-    except Exception as error:  # settings that are edited, or a user's own class
-        raise StructureError(f"{where}: {layer!r} can make no params: {error}.") from error
 
 
 def _check(where: str, name: str, array: np.ndarray, shape: tuple[int, ...], layer: Layer) -> None:

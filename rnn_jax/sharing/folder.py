@@ -130,7 +130,7 @@ def load(
     where = f"load: {str(config)!r}"
     try:
         layer = _one_layer(f"{where}: layer", made(record.get("layer"), table, f"{where}: layer"))
-        params = arrays.read(place / ARRAYS, layer)
+        params = arrays.read(place / ARRAYS, layer, arrays.shapes(f"{where}: layer", layer))
     except RecursionError:
         raise ArgumentError(f"{where} is damaged: it is nested too deeply.") from None
     if arrays.digest(place / ARRAYS) != record.get("sha256"):
