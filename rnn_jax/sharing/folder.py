@@ -10,10 +10,11 @@ import jax
 
 from rnn_jax.arguments.arrays import taken_tree
 from rnn_jax.arguments.settings import instance, integer, short
+from rnn_jax.arguments.trees import difference
 from rnn_jax.cell import Layer, Params
 from rnn_jax.checks import check_own_params
 from rnn_jax.errors import ArgumentError, StructureError
-from rnn_jax.recurrence.memory import readers
+from rnn_jax.recurrence.beside import bare
 from rnn_jax.sharing import arrays
 from rnn_jax.sharing.card import card
 from rnn_jax.sharing.names import Names
@@ -160,12 +161,11 @@ def _checked(layer: Layer, params: Params) -> Params:
                 "its numbers are not known yet; call save outside, with arrays."
             )
     check_own_params(layer, params, None)
-    for place, reader in readers(params):
-        if reader.memory is not None:
-            raise StructureError(
-                f"save: params{place} has the memory of a batch beside it; hand over the params "
-                "that were trained, from before with_memory."
-            )
+    if difference(bare(params), params) is not None:
+        raise StructureError(
+            "save: beside the params is what belongs to one batch, the memory of an attention or "
+            "the guess of guided; hand over the params without it, as they are trained."
+        )
     return params
 
 

@@ -41,7 +41,7 @@ ROWS = {
     "save: params with a memory": (
         save(ATTENTION, with_memory(ATTENTION, ATTENTION.init(KEY), jnp.ones((5, 4), jnp.float32))),
         rnn.StructureError,
-        "save: params has the memory of a batch beside it; hand over the params that were trained",
+        "save: beside the params is what belongs to one batch, the memory of an attention",
     ),
     "save: a lambda": (
         save(rnn.stack(CELL, rnn.Dense(5, 2, lambda a: a))),
