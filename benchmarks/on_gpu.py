@@ -26,13 +26,15 @@ METHODS = {
     "BPTT": rnn.BPTT(),
     "Associative": rnn.Associative(),
     "Newton": rnn.Newton(),
+    "Fused": rnn.Fused(),
 }
 SIZES = (256, 16, 64)
 """Steps, batch, units."""
 BOUNDS = {"float32": 1e-4, "bfloat16": 5e-2}
 """Of an error, relative to the largest number of the array: rounding over all steps."""
 
-WHO = ["--competitors", "rnn_jax", "rnn_jax Scan", "flax.nnx", "cudnn", "torch"]
+WHO = ["--competitors", "rnn_jax", "rnn_jax Scan", "rnn_jax Fused"]
+WHO += ["flax.nnx", "cudnn", "torch"]
 HOW = ["--variants", "plain", "captured", "bfloat16", "--kinds", TRAINING]
 LENGTHS = "--cells lstm --sizes 1x32 16x64 --steps 256 1024 4096 16384 65536 --seconds 1"
 TIMED = [
@@ -86,6 +88,10 @@ def agreement(sizes: tuple[int, int, int], cells: Iterable[str]) -> Iterator[dic
                     error = distance(outcome(cell, method, params, xs), expected)
                 except rnn.RNNError as reason:  # what does not suit the cell or the dtype
                     yield {**row, "error": None, "refused": str(reason), "agrees": True}
+                except Exception as failure:  # a compiler's: the minutes go on without it
+                    first = str(failure).partition("\n")[0]
+                    said = f"{type(failure).__name__}: {first}"
+                    yield {**row, "error": None, "refused": said, "agrees": False}
                 else:
                     yield {**row, "error": error, "refused": None, "agrees": error <= bound}
 
@@ -121,7 +127,8 @@ def markdown(result: dict) -> str:
     for row in result["rows"]:
         where = [row["dtype"], row["cell"], row["method"]]
         if row["refused"]:  # the JSON has the sentence
-            lines.append([*where, "", "", "does not take it"])
+            outcome = "does not take it" if row["agrees"] else "**fails**"
+            lines.append([*where, "", "", outcome])
         else:
             agrees = "yes" if row["agrees"] else "**no**"
             lines.append([*where, f"{row['error']:.1e}", row["bound"], agrees])

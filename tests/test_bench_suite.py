@@ -367,7 +367,9 @@ def test_the_program_for_a_gpu_compares_and_times(tmp_path):
     rows = json.loads((tmp_path / "agreement.json").read_text())["rows"]
     assert {row["dtype"] for row in rows} == set(on_gpu.BOUNDS)
     compared = [row["method"] for row in rows if row["error"] is not None]
-    assert set(compared) == set(on_gpu.METHODS)
+    assert set(compared) == set(on_gpu.METHODS) - {"Fused"}
+    (reason,) = {row["refused"] for row in rows if row["method"] == "Fused"}
+    assert "no kernel for the platform" in reason
     assert (tmp_path / "scaling.md").exists()
     assert "| float32 | lru | Associative |" in (tmp_path / "agreement.md").read_text()
 
@@ -382,6 +384,21 @@ def test_a_method_with_other_numbers_is_found(monkeypatch, tmp_path):
     with pytest.raises(SystemExit, match=r"agreement\.md"):
         on_gpu.main(["--smoke", "--output", str(tmp_path)])
     assert "| **no** |" in (tmp_path / "agreement.md").read_text()
+
+
+def test_a_compiler_that_fails_ends_nothing(monkeypatch, tmp_path):
+    def fails(cell, params, xs, carry):
+        raise NotImplementedError("no lowering\nof this")
+
+    monkeypatch.setattr(on_gpu, "METHODS", {"new": fails, "Scan": rnn.Scan()})
+    monkeypatch.setattr(on_gpu, "BOUNDS", {"float32": 1e-4})
+    monkeypatch.setattr(on_gpu.suite, "main", lambda words: None)
+    with pytest.raises(SystemExit, match=r"agreement\.md"):
+        on_gpu.main(["--smoke", "--output", str(tmp_path)])
+    first, second = json.loads((tmp_path / "agreement.json").read_text())["rows"]
+    assert first["refused"] == "NotImplementedError: no lowering"
+    assert not first["agrees"]
+    assert second["agrees"]
 
 
 def test_what_is_run_on_a_gpu_is_of_the_command_line():

@@ -41,6 +41,9 @@ PARALLEL: dict[str, rnn.Method] = {
 ITERATING: dict[str, rnn.Method] = {"rnn_jax Newton": rnn.Newton()}
 """For any cell with a small carry."""
 
+FUSED: dict[str, rnn.Method] = {"rnn_jax Fused": rnn.Fused()}
+"""For accelerators."""
+
 PEERS: dict[str, Callable[[Shape, str, Variant], Step]] = {
     "flax.nnx": flax_nnx.build,
     "flax.linen": flax_linen.build,
@@ -53,7 +56,7 @@ PEERS: dict[str, Callable[[Shape, str, Variant], Step]] = {
 COMPETITORS: dict[str, Callable[[Shape, str, Variant], Step]] = {
     **{
         name: functools.partial(ours.build, method)
-        for name, method in (METHODS | PARALLEL | ITERATING).items()
+        for name, method in (METHODS | PARALLEL | ITERATING | FUSED).items()
     },
     "scan by hand": by_hand.build,
     **PEERS,
