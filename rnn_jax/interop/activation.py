@@ -1,4 +1,4 @@
-"""The nonlinearity of an Elman network, which is a setting here and in most libraries."""
+"""The nonlinearity of an `Elman` or a `Dense`, which is a setting here and in most libraries."""
 
 from collections.abc import Callable
 
@@ -11,10 +11,14 @@ from rnn_jax.interop.layout import Layout, Library
 Activation = Callable[[jax.Array], jax.Array]
 
 
-def chosen_activation(library: Library, layout: Layout, given: Activation | None) -> Activation:
-    """Which nonlinearity, where arrays say nothing of it."""
+def chosen_activation(
+    library: Library, layout: Layout, given: Activation | None
+) -> Activation | None:
+    """Which nonlinearity, where arrays say nothing of it; None where there may be none."""
     known = layout.activations
     if given is None:
+        if known is not None and None in known.values():
+            return None
         if known is not None and len(known) == 1:
             return next(iter(known.values()))
         raise ArgumentError(
@@ -26,7 +30,9 @@ def chosen_activation(library: Library, layout: Layout, given: Activation | None
     return given
 
 
-def check_activation(library: Library, layout: Layout, given: Activation, place: str) -> None:
+def check_activation(
+    library: Library, layout: Layout, given: Activation | None, place: str
+) -> None:
     """Raise where they have no such nonlinearity; `place` is where it is, in words."""
     known = layout.activations
     if known is not None and given not in known.values():

@@ -28,6 +28,11 @@ class Own:
     params: type
     fields: tuple[Field, ...]
 
+    @property
+    def activated(self) -> bool:
+        """Whether its nonlinearity is a setting."""
+        return "activation" in self.cell.__dataclass_fields__  # type: ignore[attr-defined]
+
     def shape(self, field: str) -> tuple[str, ...]:
         """Of one block of a field, in symbols."""
         (found,) = (f.shape for f in self.fields if f.name == field)
@@ -85,8 +90,9 @@ class Layout:
     """What they call it."""
     own: Own
     arrays: tuple[Array, ...]
-    activations: Mapping[str, Callable[..., Any]] | None = None
-    """Of an `Elman`: those that they have, by their name for it; None for any function."""
+    activations: Mapping[str, Callable[..., Any] | None] | None = None
+    """Of a cell with a nonlinearity: those that they have, by their name for it; None for any
+    function."""
     absent: str = ""
     """Why a block of ours that no array holds must be zero."""
     module: str = ""

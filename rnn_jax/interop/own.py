@@ -6,9 +6,17 @@ from rnn_jax.cells.lstm import LSTM, LSTMParams
 from rnn_jax.cells.projected_lstm import ProjectedLSTM, ProjectedLSTMParams
 from rnn_jax.cells.reset_before_gru import ResetBeforeGRU, ResetBeforeGRUParams
 from rnn_jax.interop.layout import Field, Own
+from rnn_jax.layers.dense import Dense, DenseParams
+from rnn_jax.layers.embedding import Embedding, EmbeddingParams
 
-SIZES = {"D": "input_size", "H": "hidden_size", "P": "projection_size"}
-"""The setting of a cell that each symbol is."""
+SIZES = {
+    "D": "input_size",
+    "H": "hidden_size",
+    "P": "projection_size",
+    "F": "features",
+    "V": "vocabulary_size",
+}
+"""The setting of a layer that each symbol is."""
 
 IN, SQUARE, ROW = ("D", "H"), ("H", "H"), ("H",)
 
@@ -54,3 +62,5 @@ RESET_BEFORE_GRU = Own(
         Field("b_h", ROW, RZN),
     ),
 )
+DENSE = Own(Dense, DenseParams, (Field("w", ("D", "F"), ("",)), Field("b", ("F",), ("",))))
+EMBEDDING = Own(Embedding, EmbeddingParams, (Field("w", ("V", "F"), ("",)),))

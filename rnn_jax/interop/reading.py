@@ -21,7 +21,7 @@ from rnn_jax.interop.blocks import one_kind, params_of
 from rnn_jax.interop.layout import Layout, Library
 from rnn_jax.interop.names import levels
 from rnn_jax.interop.nesting import nested
-from rnn_jax.interop.own import ELMAN, SIZES
+from rnn_jax.interop.own import SIZES
 from rnn_jax.interop.sizes import misfit
 
 Merge = Callable[[jax.Array, jax.Array], jax.Array]
@@ -60,7 +60,7 @@ def cell(
     settings: dict[str, Any] = {
         SIZES[symbol]: size for symbol, size in sizes.items() if symbol in SIZES
     }
-    if layout.own is ELMAN:
+    if layout.own.activated:
         settings["activation"] = chosen_activation(library, layout, activation)
     found = layout.own.cell(**settings)
     return found, params_of(layout, sizes, arrays)

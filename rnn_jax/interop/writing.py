@@ -12,7 +12,7 @@ from rnn_jax.interop.activation import check_activation
 from rnn_jax.interop.blocks import arrays_of
 from rnn_jax.interop.layout import Layout, Library
 from rnn_jax.interop.names import named
-from rnn_jax.interop.own import ELMAN, SIZES
+from rnn_jax.interop.own import SIZES
 
 
 class Written(NamedTuple):
@@ -104,7 +104,7 @@ def _layout(library: Library, place: str, one: Layer) -> Layout:
     """The row of the table for a cell of ours."""
     for layout in library.layouts:
         if type(one) is layout.own.cell:
-            if layout.own is ELMAN:
+            if layout.own.activated:
                 check_activation(library, layout, one.activation, place)  # type: ignore[attr-defined]
             return layout
     for kind, reason in library.refused:
