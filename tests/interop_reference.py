@@ -175,6 +175,14 @@ def onnx_gru(linear_before_reset):
     return step
 
 
+def onnx_gather(w, state, x):
+    return (w["table"][x],)
+
+
+def onnx_matmul(w, state, x):
+    return (x @ w["weight"] + w["bias"],)
+
+
 STEPS = {
     ("PyTorch", "RNN"): torch_rnn(np.tanh),
     ("PyTorch", "LSTM"): torch_lstm,
@@ -184,6 +192,8 @@ STEPS = {
     ("ONNX", "LSTM"): onnx_lstm,
     ("ONNX", "GRU"): onnx_gru(0),
     ("ONNX", "GRU, linear_before_reset=1"): onnx_gru(1),
+    ("ONNX", "Gather"): onnx_gather,
+    ("ONNX", "MatMul, Add"): onnx_matmul,
     ("Equinox", "LSTMCell"): equinox_lstm,
     ("Equinox", "GRUCell"): equinox_gru,
     ("Keras", "SimpleRNN"): keras_simple,

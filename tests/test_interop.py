@@ -78,6 +78,14 @@ def read_as(module, layout, arrays):
     return reading.read(module.LIBRARY, full, None, layout.peer)
 
 
+def inputs(cell, seed, *batch):
+    """What it reads: numbers, or tokens that it knows."""
+    rng = np.random.default_rng(seed)
+    if cell.input.kind is jnp.integer:
+        return rng.integers(0, cell.vocabulary_size, batch)
+    return rng.normal(size=(*batch, *cell.input.shape))
+
+
 def ours(cell, params, xs):
     """What our equations make of params that were read, in NumPy."""
     steps = {
@@ -88,8 +96,10 @@ def ours(cell, params, xs):
         rnn.ProjectedLSTM: reference.projected_lstm,
         rnn.GRU: reference.gru,
         rnn.ResetBeforeGRU: reference.reset_before_gru,
+        rnn.Embedding: reference.embedding(),
+        rnn.Dense: reference.dense,
     }
-    carry = cell.initial_carry(params, xs.shape[1:-1])
+    carry = cell.initial_carry(params, xs.shape[1 : xs.ndim - len(cell.input.shape)])
     return reference.loop(steps[type(cell)])(plain(params), plain(carry), xs)[1]
 
 
@@ -99,7 +109,7 @@ def ours(cell, params, xs):
 def test_what_is_read_has_their_numbers(module, layout, sizes, seed):
     arrays = drawn(layout, sizes, seed)
     cell, params = read_as(module, layout, arrays)
-    xs = np.random.default_rng(seed + 1).normal(size=(4, 2, sizes["D"]))
+    xs = inputs(cell, seed + 1, 4, 2)
     states = (sizes["P"] if "proj" in layout.peer else sizes["H"], sizes["H"])
     step = theirs.STEPS[module.LIBRARY.name, layout.peer]
     expected = theirs.run(step, arrays, states[: 1 + ("LSTM" in layout.peer)], xs)
@@ -145,8 +155,12 @@ def written_by(module):
 WRITTEN = [(module, row) for module in MODULES for row in written_by(module)]
 
 
+def symbols_of(layout):
+    return {symbol for field in layout.own.fields for symbol in field.shape}
+
+
 def cell_of(layout, sizes, inputs):
-    own = {SIZES[s]: sizes[s] for f in layout.own.fields for s in f.shape} | {"input_size": inputs}
+    own = {SIZES[s]: inputs if s == "D" else sizes[s] for s in symbols_of(layout)}
     activation = layout.activations and next(iter(layout.activations.values()))
     if layout.own is ELMAN:
         own["activation"] = activation or jnp.tanh
@@ -155,13 +169,14 @@ def cell_of(layout, sizes, inputs):
 
 def layers(module, layout, sizes, depth, both):
     """A cell, a bidirectional layer, a stack of either: as much of it as they have."""
-    naming = module.LIBRARY.naming
+    naming, symbols = module.LIBRARY.naming, symbols_of(layout)
     inputs, found = sizes["D"], []
-    for _ in range(depth if naming.layers is not None else 1):
+    for _ in range(depth if naming.layers is not None and "D" in symbols else 1):
         cell = cell_of(layout, sizes, inputs)
-        two = both and naming.both is not None
+        two = both and naming.both is not None and "H" in symbols
         found.append(rnn.bidirectional(cell, cell) if two else cell)
-        inputs = (sizes["P"] if "w_hr" in layout.own.params._fields else sizes["H"]) * (1 + two)
+        emitted = next(symbol for symbol in "PHF" if symbol in symbols)
+        inputs = sizes[emitted] * (1 + two)
     return found[0] if len(found) == 1 else rnn.stack(*found)
 
 
@@ -253,7 +268,7 @@ def test_arrays_that_may_be_left_out_are_zeros(module, layout):
     optional = {array.name for array in layout.arrays if array.optional}
     if not optional:
         return
-    arrays = drawn(layout, {"1": 1, "D": 2, "H": 3, "P": 4})
+    arrays = drawn(layout, {symbol: size for size, symbol in enumerate(["1", *SIZES], start=1)})
     zeros = {n: np.zeros_like(a) if n in optional else a for n, a in arrays.items()}
     expected = read_as(module, layout, zeros)
     found = read_as(module, layout, {n: a for n, a in arrays.items() if n not in optional})

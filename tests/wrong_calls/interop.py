@@ -224,6 +224,41 @@ ROWS = {
         rnn.StructureError,
         "ONNX has no counterpart of MGU",
     ),
+    "interop.onnx.write: params of a dtype that it has not": (
+        lambda: interop.onnx.write(LSTM, LSTM.init(KEY, jnp.bfloat16)),
+        rnn.DtypeError,
+        "take float16, float32, float64, got params of bfloat16; cast them",
+    ),
+    "interop.onnx.write: dropout alone": (
+        write(interop.onnx, rnn.Dropout(3, 0.5)),
+        rnn.StructureError,
+        "ONNX has no counterpart of Dropout",
+    ),
+    "interop.onnx.write: no layer": (
+        lambda: interop.onnx.write(LSTM_PARAMS, LSTM),
+        rnn.StructureError,
+        "ONNX: write: the first argument must be a Layer",
+    ),
+    "interop.onnx.write: an activation that ONNX has not": (
+        write(interop.onnx, rnn.Dense(3, 5, jnp.sin)),
+        rnn.StructureError,
+        "MatMul, Add has the nonlinearity Identity or Tanh or .*, got the function sin",
+    ),
+    "interop.onnx.write: directions of two kinds": (
+        write(interop.onnx, rnn.bidirectional(GRU, LSTM)),
+        rnn.StructureError,
+        "both directions of a layer must be of one kind and size, got GRU.* and LSTM",
+    ),
+    "interop.onnx.write: two directions without a memory": (
+        write(interop.onnx, rnn.bidirectional(rnn.Dense(3, 5), rnn.Dense(3, 5))),
+        rnn.StructureError,
+        r"Dense\(.*\) has no memory, so that there are no two directions of it",
+    ),
+    "interop.onnx.write: params of another tied model": (
+        lambda: interop.onnx.write(rnn.tied(rnn.Embedding(4, 3), rnn.GRU(3, 3)), LSTM_PARAMS),
+        rnn.StructureError,
+        "expected params of the form TiedParams",
+    ),
     "interop.nnx.read: a number": (
         lambda: interop.nnx.read(3),
         rnn.StructureError,

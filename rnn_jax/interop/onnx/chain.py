@@ -6,7 +6,9 @@ from rnn_jax.errors import StructureError
 from rnn_jax.interop.onnx.graph import Graph
 from rnn_jax.interop.onnx.table import RECURRENT
 
-TURNS = ("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Identity")
+NOTHING = ("Identity", "Dropout")
+"""Operators that change nothing, where nobody trains."""
+TURNS = ("Transpose", "Reshape", "Squeeze", "Unsqueeze", *NOTHING)
 """Operators that only move numbers."""
 
 
@@ -41,42 +43,46 @@ class Between:
     """What moves numbers between two layers must leave every step at its place."""
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
         self.turns: list[Any] = []
         """Since the last layer."""
+        self._graph = graph
         self._last: Any = None
-        self._is_flipped = False
-        """Whether time and batch have changed places since the last recurrent layer."""
+        self._swaps = 0
+        """How often time and batch have changed places since the last recurrent layer."""
+        self._time_is_known = False
+        """Whether there was one: until then, time is whichever axis they take it to be."""
 
     def check(self, node: Any) -> None:
         """Raise where a layer reads something else than what the one before emits."""
         turns = [self._turn(turn) for turn in self.turns]
-        flips = turns.count("flip")
-        turns = [turn for turn in turns if turn not in ("flip", "Identity")]
-        recurrent = node.op_type in RECURRENT
-        if self._last is None:
-            self._is_flipped = False  # whichever axis is time to whoever runs the model
-        else:
-            self._is_flipped ^= flips % 2 == 1
-            below = self._last.op_type in RECURRENT
-            wanted = (["squeeze"], ["swap", "merge"]) if below else ([],)
-            if turns not in wanted or (recurrent and self._is_flipped):
-                raise StructureError(
-                    f"ONNX: {node.op_type} must read what {self._last.op_type} before it emits, "
-                    "every step at its place: of a recurrent operator by Squeeze of axis 1, or by "
-                    "Transpose of perm 0 2 1 3 and Reshape to 0 0 -1."
-                )
-        self._is_flipped = self._is_flipped and not recurrent
+        self._swaps += turns.count("swap")
+        turns = [turn for turn in turns if turn not in ("swap", *NOTHING)]
+        is_recurrent = node.op_type in RECURRENT
+        has_moved = is_recurrent and self._time_is_known and self._swaps % 2 == 1
+        if self._last is not None and (has_moved or turns not in self._wanted()):
+            raise StructureError(
+                f"ONNX: {node.op_type} must read what {self._last.op_type} before it emits, "
+                "with every step at its place: of a recurrent operator by Squeeze of axis 1, or by "
+                "Transpose of perm 0 2 1 3 and Reshape to 0 0 -1."
+            )
+        if is_recurrent:
+            self._swaps, self._time_is_known = 0, True
         self._last, self.turns = node, []
+
+    def _wanted(self) -> tuple[list[str], ...]:
+        """What puts the directions of the last layer side by side."""
+        if self._last.op_type in RECURRENT:
+            return ["squeeze"], ["turn", "merge"]
+        return ([],)
 
     def _turn(self, node: Any) -> str:
         """What an operator does, in a word."""
-        settings = self.graph.settings(node)
-        second = self.graph.constant(node.input[1]) if len(node.input) > 1 else None
+        settings = self._graph.settings(node)
+        second = self._graph.constant(node.input[1]) if len(node.input) > 1 else None
         given = [] if second is None else second.ravel().tolist()
         perm = settings.get("perm", [])
         if node.op_type == "Transpose" and perm in ([0, 2, 1, 3], [1, 0, 2]):
-            return "swap" if len(perm) == 4 else "flip"
+            return "turn" if len(perm) == 4 else "swap"
         if node.op_type == "Reshape" and given[:2] == [0, 0] and len(given) == 3:
             return "merge"
         if node.op_type == "Squeeze" and (given or settings.get("axes")) == [1]:

@@ -20,7 +20,7 @@ class Graph:
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
         for node in self.nodes:
             if node.op_type == "Constant":
-                self._constants[node.output[0]] = self.settings(node).get("value")
+                (self._constants[node.output[0]],) = self.settings(node).values()
         self.inputs = {given.name for given in graph.input}
 
     def settings(self, node: Any) -> dict[str, Any]:
@@ -36,10 +36,11 @@ class Graph:
     def constant(self, name: str) -> np.ndarray[Any, Any] | None:
         """The array that a value always is, perhaps turned; None for what is computed or given."""
         turned, name = self.source(name)
-        tensor = self._constants.get(name)
-        if tensor is None:
+        if name not in self._constants:
             return None
-        array = self.onnx.numpy_helper.to_array(tensor)
+        value = self._constants[name]
+        is_tensor = isinstance(value, self.onnx.TensorProto)
+        array = self.onnx.numpy_helper.to_array(value) if is_tensor else np.asarray(value)
         return array.T if turned else array
 
     def source(self, name: str) -> tuple[bool, str]:

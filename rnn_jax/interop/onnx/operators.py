@@ -127,8 +127,10 @@ def _array(graph: Graph, node: Any, what: str, name: Name) -> Any:
 
 def _check_tokens(graph: Graph, name: Name, vocabulary_size: int) -> None:
     """Raise where something is done to the tokens before they are looked up."""
-    maker = graph.makers.get(name)
-    given = maker.input[0] if maker and maker.op_type == "Cast" else name
+    given, maker = name, graph.makers.get(name)
+    while maker is not None and maker.op_type in ("Cast", "Transpose", "Identity"):
+        given = maker.input[0]
+        maker = graph.makers.get(given)
     if given not in graph.inputs and not graph.is_drawn(
         name, lambda drawing: drawing.tokens(vocabulary_size)
     ):

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from rnn_jax.combinators.bidirectional import concatenate
 from rnn_jax.interop.layout import Array, Layout, Library, Naming, Own, Piece, pieces
 from rnn_jax.interop.own import DENSE, ELMAN, EMBEDDING, GRU_, LSTM_, RESET_BEFORE_GRU
-from rnn_jax.layers.dropout import Dropout, VariationalDropout
 
 ACTIVATIONS = {
     "Tanh": jnp.tanh,
@@ -74,10 +73,6 @@ LIBRARY = Library(
     ),
     Naming("{name}", ("forward/{name}", "reverse/{name}"), "layers/{layer}/"),
     merges=(concatenate,),
-    refused=tuple(
-        (kind, "it is for training; write the stack without it")
-        for kind in (Dropout, VariationalDropout)
-    ),
 )
 
 

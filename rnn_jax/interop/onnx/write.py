@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnn_jax.cell import Layer, Params
-from rnn_jax.checks import check_params
+from rnn_jax.checks import check_layer, check_params
 from rnn_jax.combinators.fit import output
 from rnn_jax.combinators.stack import LayerStack, stack
 from rnn_jax.combinators.tied import Tied
@@ -21,6 +21,7 @@ from rnn_jax.interop.onnx.table import IR, LIBRARY, OPERATORS, OPSET, operator
 from rnn_jax.interop.own import DENSE, EMBEDDING
 from rnn_jax.interop.writing import Written
 from rnn_jax.layers.dense import Dense, DenseParams
+from rnn_jax.layers.dropout import Dropout
 from rnn_jax.noise import some_key
 
 Part = list[Written]
@@ -35,20 +36,24 @@ def write(layer: Layer, params: Params) -> Any:
     `lengths` `(batch,)` of int32, how many steps each sequence has, 0 to T. Outputs: `ys`
     `(T, batch, features)`, zeros where a sequence has ended; and the carry that each recurrent
     layer ends with: `final_h_1` `(directions, batch, H)` is the h of `layers[1]`, and `final_c_1`
-    the c of an `LSTM`. A layer that is in no stack counts as `layers[0]`, those of `tied` from the
-    embedding on. The carry to begin with is an input that may be left out, which is zeros:
-    `initial_h_1`, of each sequence, or with a batch of 1 the same for all. So a sequence may be run
-    in pieces: what is `final_` of one is `initial_` of the next.
+    the c of an `LSTM`, by their place in the stack that `read` gives; that of a layer by itself is
+    0, and those of `tied` count from the embedding. T and batch are open.
 
-    T and batch are open. A layer is one operator, its two directions as well: `RNN`, `LSTM`, `GRU`;
-    an `Embedding` is a `Gather`, a `Dense` a `MatMul` and an `Add`. A token outside the vocabulary
-    is an error of the runtime. `read` gives the same params again, to the bit. Takes the package
-    onnx.
+    The carry to begin with is `initial_h_1`, an input that may be left out, which is zeros: of each
+    sequence, or with a batch of 1 the same for all. So a sequence may be run in pieces: what is
+    `final_` of one is `initial_` of the next.
+
+    A recurrent layer is one operator, its two directions as well: `RNN`, `LSTM`, `GRU`; an
+    `Embedding` is a `Gather`, a `Dense` a `MatMul` and an `Add`. A token outside the vocabulary is
+    an error of the runtime. What is written is `layer.deterministic()`, the layer as evaluation
+    runs it, and layers of dropout are left out, for they do nothing then. `read` gives the layer
+    and its params again, to the bit; of a stack of one layer it gives the layer, and of `tied` a
+    body that is a `stack`. Takes the package onnx.
 
     Args:
       layer: An `Elman` of tanh, ReLU, sigmoid or softplus, an `LSTM`, a `GRU`, a
         `ResetBeforeGRU`, a `bidirectional` layer of two of a kind; an `Embedding`; a `Dense` whose
-        activation ONNX has; a `stack` of these, or `tied` of such a body.
+        activation ONNX has; a `stack` of these; or `tied` of such a body.
       params: Its params, float16, float32 or float64; runtimes may know float32 alone.
 
     Raises:
@@ -63,6 +68,8 @@ def write(layer: Layer, params: Params) -> Any:
             f"ONNX: its recurrent operators take {', '.join(DTYPES)}, got params of {kind}; cast "
             "them: optax.tree.cast(params, 'float32')."
         )
+    for part in parts:
+        _check_directions(part)
     onnx = needed("to write a model")
     reads = layer.input
     drawing = Drawing(np.int64 if reads.kind is jnp.integer else kind, reads.shape)
@@ -85,26 +92,34 @@ def write(layer: Layer, params: Params) -> Any:
 
 
 def opened(layer: Layer, params: Params) -> tuple[Layer, Params]:
-    """A `Tied` as the stack that it is, with the table twice; any other layer as it is."""
-    if not isinstance(layer, Tied):
-        return layer, params
+    """The layer without its noise and its layers of dropout, a `Tied` with its table twice."""
+    check_layer(f"{LIBRARY.name}: write", layer)
     check_params(layer, params, None)
-    embedding, body = layer.layer.layers
-    own, inside = params.layer
-    layers, all_params = (
-        (body.layers, inside) if isinstance(body, LayerStack) else ((body,), (inside,))
-    )
-    scores = Dense(embedding.features, embedding.vocabulary_size)
-    return (
-        stack(embedding, *layers, scores),
-        (own, *all_params, DenseParams(own.w.T, params.b)),
-    )
+    layer = layer.deterministic()
+    parts = [(one, own) for one, own in _parts(layer, params) if not isinstance(one, Dropout)]
+    if len(parts) < 2:
+        return parts[0] if parts else (layer, params)
+    layers, all_params = zip(*parts, strict=True)
+    return stack(*layers), all_params
+
+
+def _parts(layer: Layer, params: Params) -> list[tuple[Layer, Params]]:
+    """Layer by layer, from the one that reads the input."""
+    if isinstance(layer, Tied):
+        embedding, body = layer.layer.layers
+        own, inside = params.layer
+        scores = Dense(embedding.features, embedding.vocabulary_size)
+        above = (scores, DenseParams(own.w.T, params.b))
+        return [(embedding, own), *_parts(body, inside), above]
+    if isinstance(layer, LayerStack):
+        return list(zip(layer.layers, params, strict=True))
+    return [(layer, params)]
 
 
 def _embedding(drawing: Drawing, index: int, part: Part, tokens: Name) -> Name:
     """Rows of the table, times its scale."""
     del tokens  # an embedding reads what the model reads
-    embedding, _, arrays = _alone(part)
+    ((embedding, _, arrays),) = part
     reads = [
         drawing.constant(f"table_{index}", arrays["table"]),
         drawing.tokens(embedding.vocabulary_size),
@@ -120,7 +135,7 @@ def _embedding(drawing: Drawing, index: int, part: Part, tokens: Name) -> Name:
 
 def _dense(drawing: Drawing, index: int, part: Part, rows: Name) -> Name:
     """A matmul, its bias, its activation."""
-    dense, _, arrays = _alone(part)
+    ((dense, _, arrays),) = part
     weight, bias = (drawing.constant(f"{name}_{index}", array) for name, array in arrays.items())
     product = drawing.node("MatMul", [rows, weight], f"product_{index}")
     summed = drawing.node("Add", [product, bias], f"sum_{index}")
@@ -134,12 +149,6 @@ def _dense(drawing: Drawing, index: int, part: Part, rows: Name) -> Name:
 def _recurrent(drawing: Drawing, index: int, part: Part, rows: Name) -> Name:
     """One operator for both directions, from the carry that is given to the one that is left."""
     layout, cell = part[0].layout, part[0].cell
-    forms = {(one.layout, one.cell.hidden_size) for one in part}
-    if len(forms) > 1:
-        raise StructureError(
-            f"ONNX: both directions of a layer must be of one kind and size, got "
-            f"{' and '.join(repr(one.cell) for one in part)}."
-        )
     kind, settings = operator(layout.peer)
     settings["hidden_size"] = cell.hidden_size
     settings["direction"] = "bidirectional" if len(part) > 1 else "forward"
@@ -163,14 +172,19 @@ def _recurrent(drawing: Drawing, index: int, part: Part, rows: Name) -> Name:
     return _side_by_side(drawing, index, *shape)
 
 
-def _alone(part: Part) -> Written:
-    """The layer without memory that a part is."""
-    if len(part) > 1:
+def _check_directions(part: Part) -> None:
+    """Raise for two directions that one operator has not."""
+    forms = {(one.layout, getattr(one.cell, "hidden_size", None)) for one in part}
+    if len(forms) > 1:
+        raise StructureError(
+            f"ONNX: both directions of a layer must be of one kind and size, got "
+            f"{' and '.join(repr(one.cell) for one in part)}."
+        )
+    if len(part) > 1 and part[0].layout.own in DRAW:
         raise StructureError(
             f"ONNX: {part[0].cell!r} has no memory, so that there are no two directions of it; "
             "write a layer whose forward and backward are recurrent."
         )
-    return part[0]
 
 
 def _carry(cell: Any) -> Any:
