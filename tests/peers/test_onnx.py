@@ -238,6 +238,24 @@ def test_a_token_that_is_none_is_an_error_of_the_runtime():
         session(np.array([[0], [token]]), [1])
 
 
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.float64])
+def test_other_dtypes_are_written_and_read(dtype):
+    """What a runtime makes of them is its own matter; ONNX itself has these."""
+    layer = rnn.stack(rnn.Embedding(TOKENS, 2, scale=0.1), rnn.GRU(2, 3), rnn.Dense(3, 4))
+    params = jax.tree.map(lambda p: p.astype(dtype), moved(layer))
+    model = rnn.interop.onnx.write(layer, params)
+    onnx.checker.check_model(model, full_check=True)
+    again, same = rnn.interop.onnx.read(model)
+    assert again == layer
+    assert_close(same, params, 0)
+
+
+def test_a_model_of_carries_alone_is_read():
+    """As of a classifier of whole sequences, whose own layer is not here."""
+    model = model_of(node(outputs=["", "ys"]), **weights(4))
+    assert rnn.interop.onnx.read(model)[0] == rnn.LSTM(2, 3)
+
+
 def test_sizes_are_open_and_files_are_read(tmp_path):
     cell = rnn.GRU(2, 3)
     params = moved(cell)
@@ -317,6 +335,10 @@ REFUSED = {
     "an operator": (
         model_of(node(outputs=["zs"]), then("Softmax", "zs"), **weights(4)),
         "the operator Softmax is none of RNN, LSTM, GRU, Gather, MatMul, nor stands behind one",
+    ),
+    "one direction where there are two": (
+        model_of(node("RNN", direction="bidirectional"), **weights(1)),
+        r"W of RNN must have 2 on its first axis, for direction=bidirectional, got shape \(1, 3, 2",
     ),
     "a mask of its own": (
         model_of(
@@ -400,7 +422,7 @@ REFUSED = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_onnx_has_and_we_have_not_is_refused(what):
     model, message = REFUSED[what]
-    with pytest.raises(rnn.StructureError, match=message):
+    with pytest.raises((rnn.StructureError, rnn.ShapeError), match=message):
         rnn.interop.onnx.read(model)
 
 

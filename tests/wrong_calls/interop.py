@@ -229,6 +229,11 @@ ROWS = {
         rnn.DtypeError,
         "take float16, float32, float64, got params of bfloat16; cast them",
     ),
+    "interop.onnx.write: under jit": (
+        lambda: jax.jit(lambda p: interop.onnx.write(LSTM, p) and 0)(LSTM_PARAMS),
+        rnn.StructureError,
+        "under jit or grad the params have none; write outside of it",
+    ),
     "interop.onnx.write: dropout alone": (
         write(interop.onnx, rnn.Dropout(3, 0.5)),
         rnn.StructureError,

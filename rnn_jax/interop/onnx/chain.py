@@ -22,8 +22,9 @@ def chain(graph: Graph) -> list[Any]:
         raise StructureError(
             f"ONNX: a layer emits one sequence, but the model returns {' and '.join(sequences)}."
         )
+    # A model of carries alone: the sequence is that of the last layer.
     recurrent = [node for node in graph.nodes if node.op_type in RECURRENT]
-    node = graph.makers.get(sequences[0]) if sequences else recurrent[-1]
+    node = graph.makers.get(sequences[0]) if sequences else next(reversed(recurrent), None)
     nodes = []
     while node is not None:
         nodes.append(node)

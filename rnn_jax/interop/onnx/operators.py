@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rnn_jax.errors import StructureError
+from rnn_jax.errors import ShapeError, StructureError
 from rnn_jax.interop import reading
 from rnn_jax.interop.activation import Activation
 from rnn_jax.interop.onnx.chain import TURNS
@@ -36,10 +36,16 @@ def recurrent_of(graph: Graph, node: Any) -> reading.Read:
     for what in ("h", "c", "P"):
         _check_zero(graph, node, what, inputs.get(what, ""))
     arrays = {name: _array(graph, node, name, inputs[name]) for name in "WRB" if inputs.get(name)}
+    for name, array in arrays.items():
+        if array.shape[:1] != (directions,):
+            raise ShapeError(
+                f"ONNX: {name} of {node.op_type} must have {directions} on its first axis, for "
+                f"direction={direction}, got shape {array.shape}."
+            )
     activations: list[Activation | None] = [None] * directions
     peer = node.op_type
     if peer == "RNN":
-        names = names or ["Tanh"] * directions
+        names = (names or ["Tanh"]) * directions
         if not ACTIVATIONS.keys() >= {*names}:
             _refuse(node, "activations", " or ".join(ACTIVATIONS), names)
         activations = [ACTIVATIONS[name] for name in names]

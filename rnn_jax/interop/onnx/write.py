@@ -95,6 +95,11 @@ def opened(layer: Layer, params: Params) -> tuple[Layer, Params]:
     """The layer without its noise and its layers of dropout, a `Tied` with its table twice."""
     check_layer(f"{LIBRARY.name}: write", layer)
     check_params(layer, params, None)
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(params)):
+        raise StructureError(
+            "ONNX: a model holds numbers, and under jit or grad the params have none; write "
+            "outside of it."
+        )
     layer = layer.deterministic()
     parts = [(one, own) for one, own in _parts(layer, params) if not isinstance(one, Dropout)]
     if len(parts) < 2:
