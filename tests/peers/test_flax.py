@@ -125,13 +125,6 @@ def test_a_bidirectional_layer_has_the_numbers_of_flax():
     assert_parity(theirs, ours, weights, (before(ahead, 1), before(behind, 2)))
 
 
-@pytest.fixture
-def promoting():
-    """What Flax needs while it makes modules and runs them."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
-
-
 LINEN = {
     "simple": (linen.SimpleCell, PEERS["elman"]),
     "lstm": (linen.LSTMCell, PEERS["lstm"]),

@@ -1,68 +1,30 @@
-"""Cells of rnn_jax in Flax, and cells of Flax in rnn_jax.
+"""Cells of rnn_jax in Flax, and cells of Flax in rnn_jax: what holds of nnx and of linen alike.
 
 A home is a way in which Flax runs a cell of ours: its own `RNN`, of nnx and of linen, and the two
 that call `unroll`. All must have the numbers of `unroll`. What Flax's own tests hold of its cells
-and of its `RNN` is held of the adapters.
+and of its `RNN` is held of the adapters. What only one of the two has is in the files beside this.
 """
 
 import itertools
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
-from flax import linen, nnx
-from flax.training.train_state import TrainState
+from flax import nnx
 
 import rnn_jax as rnn
-from rnn_jax.interop.linen import from_linen, to_linen
-from rnn_jax.interop.nnx import from_nnx, to_nnx
-from tests.cases import CASES, assert_close
-from tests.peers import parity
+from rnn_jax.interop.nnx import from_nnx
+from tests.cases import assert_close
+from tests.peers import linen_homes, nnx_homes, parity
+from tests.peers.flax_cells import OUR_CELLS, SIZES, XS
 from tests.peers.parity import BATCH, HIDDEN, INPUTS, LENGTHS, STEPS
 
-XS = parity.draw(STEPS, BATCH, INPUTS)
-SIZES = INPUTS, HIDDEN
-
-
-@pytest.fixture(autouse=True)
-def promoting():
-    """What Flax needs while it makes modules and runs them."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
-
-
-def in_nnx(kind):
-    def run(cell, params, xs, options, settings):
-        return kind(to_nnx(cell, params), **settings)(xs, **options)
-
-    return run
-
-
-def in_linen(kind):
-    def run(cell, params, xs, options, settings):
-        return kind(to_linen(cell), **settings).apply(
-            {"params": {"cell": {"weights": params}}}, xs, **options
-        )
-
-    return run
-
-
-HOMES = {
-    "nnx": in_nnx(nnx.RNN),
-    "linen": in_linen(linen.RNN),
-    "nnx by unroll": in_nnx(rnn.interop.nnx.RNN),
-    "linen by unroll": in_linen(rnn.interop.linen.RNN),
-}
+pytestmark = pytest.mark.usefixtures("promoting")
+HOMES = nnx_homes.HOMES | linen_homes.HOMES
+THEIRS = nnx_homes.THEIRS | linen_homes.THEIRS
+BOTH = nnx_homes.BOTH | linen_homes.BOTH
 every_home = pytest.mark.parametrize("home", HOMES)
-OUR_CELLS = {
-    case.name: case
-    for case in CASES
-    if isinstance(case.cell, rnn.Cell) and case.cell.input.kind is jnp.floating
-}
 QUICK = ("elman", "nnx"), ("learned-carry", "linen by unroll")
 
 
@@ -167,143 +129,19 @@ def test_a_cell_may_read_tokens(home):
     assert_close(HOMES[home](cell, params, tokens, {}, {}), expected.swapaxes(0, 1))
 
 
-def both_in_nnx(kind):
-    def run(cells, params, merge):
-        layers = [kind(to_nnx(*pair)) for pair in zip(cells, params, strict=True)]
-        module = nnx.Bidirectional(*layers, time_major=True, return_carry=True, **merge)
-        return module(XS, seq_lengths=jnp.array(LENGTHS[0]))
-
-    return run
-
-
-def both_in_linen(kind):
-    def run(cells, params, merge):
-        layers = [kind(to_linen(cell)) for cell in cells]
-        module = linen.Bidirectional(*layers, time_major=True, return_carry=True, **merge)
-        names = ("forward_rnn", "backward_rnn")
-        weights = {n: {"cell": {"weights": p}} for n, p in zip(names, params, strict=True)}
-        return module.apply({"params": weights}, XS, seq_lengths=jnp.array(LENGTHS[0]))
-
-    return run
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("merge", [{}, {"merge_fn": jnp.add}], ids=["concatenated", "added"])
-@pytest.mark.parametrize(
-    "run",
-    [
-        both_in_nnx(nnx.RNN),
-        both_in_nnx(rnn.interop.nnx.RNN),
-        both_in_linen(linen.RNN),
-        both_in_linen(rnn.interop.linen.RNN),
-    ],
-    ids=HOMES,
-)
-def test_two_directions_of_flax_are_bidirectional(run, merge):
+@pytest.mark.parametrize("home", BOTH)
+def test_two_directions_of_flax_are_bidirectional(home, merge):
     cells = rnn.LSTM(*SIZES), rnn.Elman(*SIZES)
     params = [parity.moved(cell.init(jax.random.key(0))) for cell in cells]
-    carry, ys = run(cells, params, merge)
+    carry, ys = BOTH[home](cells, params, merge)
     layer = rnn.bidirectional(*cells, *merge.values())
     after, hs = rnn.unroll(
         layer, rnn.BidirectionalParams(*params), XS, lengths=np.array(LENGTHS[0])
     )
     assert_close(tuple(carry), tuple(after))
     assert_close(jnp.where(parity.happens(LENGTHS[0])[..., None], ys, 0.0), hs)
-
-
-class Own(nnx.Module):
-    """A cell as a user of Flax writes it, which keeps the rngs that it was made with."""
-
-    def __init__(self, inputs, hidden, *, rngs, dtype=None, param_dtype=jnp.float32):
-        self.hidden, self.rngs = hidden, rngs
-        self.dense = nnx.Linear(
-            inputs + hidden, hidden, dtype=dtype, param_dtype=param_dtype, rngs=rngs
-        )
-        self.dropout = nnx.Dropout(0.5, deterministic=True, rngs=rngs)
-
-    def __call__(self, carry, inputs):
-        h = jnp.sin(self.dropout(self.dense(jnp.concatenate([inputs, carry], -1))))
-        return h, 2 * h
-
-    def initialize_carry(self, input_shape, rngs=None):
-        return jnp.ones((*input_shape[:-1], self.hidden))
-
-    @property
-    def num_feature_axes(self):
-        return 1
-
-
-class Theirs(NamedTuple):
-    """A cell of Flax: its own run of a sequence, and what it is here."""
-
-    weights: Any
-    run: Callable[..., Any]
-    """`(weights, xs, lengths) -> (carry, ys)`."""
-    cell: rnn.Cell
-    params: Callable[[Any], Any]
-    """The params of `cell` from the weights."""
-    inputs: tuple[int, ...] = (INPUTS,)
-
-
-def nnx_cell(kind):
-    def build():
-        wide = {"dtype": jnp.float64, "param_dtype": jnp.float64}
-        module = kind(*SIZES, **wide, rngs=nnx.Rngs(0))
-        graph, state, rest = nnx.split(module, nnx.Param, ...)
-        weights = parity.moved(nnx.to_pure_dict(state))
-
-        def merged(weights):
-            # To run a module, and to replace, is to write into it.
-            own, others = jax.tree.map(lambda x: x, (state, rest))
-            nnx.replace_by_pure_dict(own, weights)
-            return nnx.merge(graph, own, others)
-
-        def run(weights, xs, lengths):
-            layer = nnx.RNN(merged(weights), time_major=True, return_carry=True)
-            return layer(xs, seq_lengths=lengths)
-
-        shape = (INPUTS,) if kind is Own else None
-        cell, _ = from_nnx(module, input_shape=shape)
-        return Theirs(weights, run, cell, lambda w: from_nnx(merged(w), input_shape=shape)[1])
-
-    return build
-
-
-def linen_cell(module, inputs=(INPUTS,)):
-    def build():
-        x = jnp.zeros((1, *inputs))
-        carry = module.initialize_carry(jax.random.key(0), x.shape)
-        weights = parity.moved(module.init(jax.random.key(0), carry, x)["params"])
-        layer = linen.RNN(module, time_major=True, return_carry=True)
-
-        def run(weights, xs, lengths):
-            # Its initial carry is float32 unless the module has a dtype.
-            carry = module.initialize_carry(jax.random.key(0), (BATCH, *inputs))
-            carry = jax.tree.map(lambda c: c.astype(jnp.float64), carry)
-            weights = {"params": {"cell": weights}}
-            return layer.apply(weights, xs, initial_carry=carry, seq_lengths=lengths)
-
-        shape = inputs if len(inputs) > 1 else None
-        cell, _ = from_linen(module, {"params": weights}, input_shape=shape)
-        return Theirs(weights, run, cell, lambda w: w, inputs)
-
-    return build
-
-
-THEIRS = {
-    "nnx SimpleCell": nnx_cell(nnx.SimpleCell),
-    "nnx LSTMCell": nnx_cell(nnx.LSTMCell),
-    "nnx OptimizedLSTMCell": nnx_cell(nnx.OptimizedLSTMCell),
-    "nnx GRUCell": nnx_cell(nnx.GRUCell),
-    "nnx, of the user": nnx_cell(Own),
-    "linen SimpleCell": linen_cell(linen.SimpleCell(HIDDEN)),
-    "linen SimpleCell, residual": linen_cell(linen.SimpleCell(HIDDEN, residual=True)),
-    "linen LSTMCell": linen_cell(linen.LSTMCell(HIDDEN)),
-    "linen OptimizedLSTMCell": linen_cell(linen.OptimizedLSTMCell(HIDDEN)),
-    "linen GRUCell": linen_cell(linen.GRUCell(HIDDEN)),
-    "linen MGUCell": linen_cell(linen.MGUCell(HIDDEN)),
-    "linen ConvLSTMCell": linen_cell(linen.ConvLSTMCell(2, (2,)), (4, INPUTS)),
-}
 
 
 @pytest.mark.parametrize(
@@ -371,42 +209,6 @@ def test_gaps_and_resets_reach_a_cell_of_flax(name):
 
 
 @pytest.mark.slow
-def test_the_analysis_of_a_cell_of_flax_is_that_of_its_counterpart():
-    module = nnx.GRUCell(*SIZES, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
-    nnx.update(module, parity.moved(nnx.to_pure_dict(nnx.state(module, nnx.Param))))
-    known, foreign = rnn.interop.nnx.read(module), from_nnx(module)
-    lengths = np.array(LENGTHS[0])
-    spectra = [
-        rnn.analysis.lyapunov_spectrum(cell, params, XS, lengths=lengths).exponents
-        for cell, params in (known, foreign)
-    ]
-    assert_close(*spectra)
-
-    def loss(hs, _):
-        return jnp.sum(jnp.sin(hs), -1)
-
-    shares = [
-        rnn.analysis.gradient_by_lag(cell, params, XS, loss=loss, lengths=lengths)
-        for cell, params in (known, foreign)
-    ]
-    assert_close(*shares)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", OUR_CELLS)
-def test_to_flax_and_back_is_the_same_cell(name):
-    cell, params = OUR_CELLS[name].cell, OUR_CELLS[name].params()
-    for again, same in (
-        from_nnx(to_nnx(cell, params)),
-        from_nnx(nnx.merge(*nnx.split(to_nnx(cell, params)))),
-        from_linen(to_linen(cell), {"params": {"weights": params}}),
-    ):
-        assert again == cell
-        assert jax.tree.structure(same) == jax.tree.structure(params)
-        assert jax.tree.all(jax.tree.map(np.array_equal, same, params))
-
-
-@pytest.mark.slow
 @every_home
 def test_from_flax_and_back_is_the_same_cell(home):
     """Also around it: a part of a stack."""
@@ -418,201 +220,3 @@ def test_from_flax_and_back_is_the_same_cell(home):
     both = params, dense.init(jax.random.key(0), jnp.float64)
     ys = HOMES[home](rnn.stack(first, dense), both, xs, {}, {})
     assert_close(ys, nnx.RNN(module)(xs) @ both[1].w + both[1].b)
-
-
-def test_equal_modules_are_equal_cells():
-    """So that nothing is compiled anew; modules of other sizes are others."""
-    first, second, wider = (
-        from_nnx(nnx.GRUCell(INPUTS, hidden, rngs=nnx.Rngs(seed)))[0]
-        for seed, hidden in ((0, HIDDEN), (1, HIDDEN), (2, HIDDEN + 2))
-    )
-    assert first == second
-    assert hash(first) == hash(second)
-    assert first != wider
-    assert repr(first) == f"NnxCell(peer='GRUCell', input_shape=({INPUTS},))"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", [nnx.RNN, rnn.interop.nnx.RNN])
-def test_an_optimizer_of_nnx_takes_the_steps_of_optax(kind):
-    cell = rnn.LSTM(*SIZES)
-    params, tx = cell.init(jax.random.key(0), jnp.float64), optax.adam(0.1)
-    model = kind(to_nnx(cell, params), time_major=True)
-    optimizer, state = nnx.Optimizer(model, tx, wrt=nnx.Param), tx.init(params)
-
-    @nnx.jit
-    def update(model, optimizer):
-        grads = nnx.grad(lambda model: jnp.mean(model(XS) ** 2))(model)
-        optimizer.update(model, grads)
-
-    for _ in range(2):
-        update(model, optimizer)
-        grads = jax.grad(lambda p: jnp.mean(rnn.unroll(cell, p, XS)[1] ** 2))(params)
-        updates, state = tx.update(grads, state)
-        params = optax.apply_updates(params, updates)
-    assert_close(from_nnx(model.cell)[1], params)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", [linen.RNN, rnn.interop.linen.RNN])
-def test_a_train_state_of_linen_takes_the_steps_of_optax(kind):
-    cell, tx = rnn.LSTM(*SIZES), optax.adam(0.1)
-    model = kind(to_linen(cell, param_dtype=jnp.float64), time_major=True)
-    variables = model.init(jax.random.key(0), XS)
-    params = variables["params"]["cell"]["weights"]
-    train, state = TrainState.create(apply_fn=model.apply, tx=tx, **variables), tx.init(params)
-    for _ in range(2):
-        grads = jax.grad(lambda p: jnp.mean(model.apply({"params": p}, XS) ** 2))(train.params)
-        train = train.apply_gradients(grads=grads)
-        grads = jax.grad(lambda p: jnp.mean(rnn.unroll(cell, p, XS)[1] ** 2))(params)
-        updates, state = tx.update(grads, state)
-        params = optax.apply_updates(params, updates)
-    assert_close(train.params["cell"]["weights"], params)
-
-
-# What Flax's own tests of recurrent layers hold, of the adapters.
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", OUR_CELLS)
-def test_a_cell_steps_by_itself(name):
-    """Carry by carry, as in a loop or a `lax.scan` of one's own: the numbers of `unroll`."""
-    case = OUR_CELLS[name]
-    cell, params, xs = case.cell, case.params(), case.xs(STEPS, BATCH)
-    module, unbound, weights = to_nnx(cell, params), to_linen(cell), {"params": {"weights": params}}
-    carry = module.initialize_carry(xs.shape[1:], nnx.Rngs(0))
-    assert_close(carry, cell.initial_carry(params, (BATCH,)))
-    if name != "learned-carry":
-        assert_close(unbound.initialize_carry(jax.random.key(0), xs.shape[1:]), carry)
-    assert_close(unbound.bind(weights).initialize_carry(jax.random.key(0), xs.shape[1:]), carry)
-    after, hs = rnn.unroll(cell, params, xs)
-    assert_close(jax.lax.scan(module, carry, xs), (after, hs))
-    steps = jax.lax.scan(lambda c, x: unbound.apply(weights, c, x), carry, xs)
-    assert_close(steps, (after, hs))
-
-
-@pytest.mark.slow
-def test_a_narrow_cell_stays_narrow_and_takes_integers():
-    """As nnx does with a dtype: what is read is cast."""
-    cell = rnn.LSTM(*SIZES)
-    params = cell.init(jax.random.key(0), jnp.bfloat16)
-    module = to_nnx(cell, params)
-    carry = module.initialize_carry((BATCH, INPUTS))
-    for x in (jnp.ones((BATCH, INPUTS), jnp.int32), jnp.ones((BATCH, INPUTS), jnp.float64)):
-        after, y = module(carry, x)
-        assert y.dtype == after.c.dtype == jnp.bfloat16
-    ones = module.initialize_carry((BATCH, INPUTS), nnx.Rngs(0), nnx.initializers.ones)
-    assert ones.c.shape == (BATCH, HIDDEN)
-    assert (ones.c == 1).all()
-    noise = module.initialize_carry((BATCH, INPUTS), nnx.Rngs(0), nnx.initializers.normal())
-    assert not (noise.c == noise.h).any()
-
-
-@pytest.mark.slow
-def test_settings_of_the_loop_of_flax_are_its_own():
-    cell = rnn.LSTM(*SIZES)
-    params = cell.init(jax.random.key(0), jnp.float64)
-    expected = rnn.unroll(cell, params, XS)[1]
-    assert_close(nnx.RNN(to_nnx(cell, params), time_major=True, unroll=2)(XS), expected)
-    weights = {"params": {"cell": {"weights": params}}}
-    module = linen.RNN(to_linen(cell), time_major=True, unroll=2)
-    assert_close(module.apply(weights, XS), expected)
-    scanned = linen.scan(
-        type(to_linen(cell)), variable_broadcast="params", split_rngs={"params": False}
-    )(cell)
-    carry = cell.initial_carry(params, (BATCH,))
-    assert_close(scanned.apply({"params": {"weights": params}}, carry, XS)[1], expected)
-
-
-@pytest.mark.slow
-def test_one_cell_in_both_directions_shares_its_params():
-    cell = rnn.GRU(*SIZES)
-    params = cell.init(jax.random.key(0), jnp.float64)
-    shared = to_nnx(cell, params)
-    module = nnx.Bidirectional(*[rnn.interop.nnx.RNN(shared) for _ in range(2)], time_major=True)
-    assert len(jax.tree.leaves(nnx.state(module, nnx.Param))) == len(params)
-    layer = rnn.bidirectional(cell, cell)
-    assert_close(module(XS), rnn.unroll(layer, rnn.BidirectionalParams(params, params), XS)[1])
-    shared = to_linen(cell)
-    layers = [rnn.interop.linen.RNN(shared) for _ in range(2)]
-    _, variables = linen.Bidirectional(*layers).init_with_output(jax.random.key(0), XS)
-    assert len(jax.tree.leaves(variables)) == len(params)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "make", [linen.LSTMCell, linen.GRUCell, linen.MGUCell], ids=lambda make: make.__name__
-)
-def test_linen_draws_the_same_variables_for_either_rnn(make):
-    key = jax.random.key(0)
-    xs = XS.astype("float32")
-    theirs = linen.RNN(make(HIDDEN), time_major=True).init(key, xs)
-    ours = rnn.interop.linen.RNN(make(HIDDEN), time_major=True).init(key, xs)
-    assert_close(ours, theirs)
-    cell, _ = from_linen(make(HIDDEN), {"params": theirs["params"]["cell"]})
-    fresh = cell.init(key, jnp.float64)
-    assert jax.tree.map(jnp.shape, fresh) == jax.tree.map(jnp.shape, theirs["params"]["cell"])
-    assert {p.dtype for p in jax.tree.leaves(fresh)} == {np.dtype("float64")}
-
-
-class Random(nnx.GRUCell):
-    """With dropout in its step."""
-
-    def __init__(self, *sizes, rngs):
-        super().__init__(*sizes, rngs=rngs)
-        self.dropout = nnx.Dropout(0.5, rngs=rngs)
-
-    def __call__(self, carry, inputs):
-        return super().__call__(carry, self.dropout(inputs))
-
-
-class Counting(nnx.GRUCell):
-    """With a mean of what went through."""
-
-    def __init__(self, *sizes, rngs):
-        super().__init__(*sizes, rngs=rngs)
-        self.mean = nnx.BatchStat(jnp.zeros(()))
-
-
-class Dropping(linen.GRUCell):
-    @linen.compact
-    def __call__(self, carry, inputs):
-        return super().__call__(carry, linen.Dropout(0.5, deterministic=False)(inputs))
-
-
-def test_a_cell_of_flax_that_is_more_than_a_cell_is_refused():
-    rngs = nnx.Rngs(0)
-    with pytest.raises(rnn.StructureError, match="its step draws random numbers"):
-        from_nnx(Random(*SIZES, rngs=rngs))
-    with pytest.raises(rnn.StructureError, match="more than params: mean is of BatchStat"):
-        from_nnx(Counting(*SIZES, rngs=rngs))
-    with pytest.raises(rnn.StructureError, match=r"RNN is no cell.*hand over its cell"):
-        from_nnx(nnx.RNN(nnx.GRUCell(*SIZES, rngs=rngs)))
-    with pytest.raises(rnn.StructureError, match=r"float64 .* before a step and float32"):
-        from_nnx(nnx.SimpleCell(*SIZES, dtype=jnp.float32, param_dtype=jnp.float64, rngs=rngs))
-    with pytest.raises(rnn.ArgumentError, match="no size among those of its arrays fits"):
-        from_nnx(Own(*SIZES, rngs=rngs))
-    with pytest.raises(rnn.ArgumentError, match=r"takes no input of input_shape=\(7,\)"):
-        from_nnx(nnx.GRUCell(*SIZES, rngs=rngs), input_shape=(7,))
-    cell, _ = from_nnx(nnx.GRUCell(*SIZES, rngs=rngs))
-    with pytest.raises(rnn.StructureError, match="does not keep how it was drawn"):
-        cell.init(jax.random.key(0))
-    assert all(jnp.isnan(p).all() for p in jax.tree.leaves(jax.jit(cell.init)(jax.random.key(0))))
-
-    x, carry, key = jnp.zeros((1, INPUTS)), jnp.zeros((1, HIDDEN)), jax.random.key(0)
-    module = Dropping(HIDDEN)
-    variables = module.init({"params": key, "dropout": key}, carry, x)
-    with pytest.raises(rnn.StructureError, match="a step of Dropping draws random numbers"):
-        from_linen(module, variables)
-    module = linen.GRUCell(HIDDEN, carry_init=linen.initializers.normal())
-    variables = module.init(key, carry, x)
-    with pytest.raises(rnn.StructureError, match="its initial carry draws random numbers"):
-        from_linen(module, variables)
-    with pytest.raises(rnn.StructureError, match="more than params, the collection 'batch_stats'"):
-        from_linen(module, {**variables, "batch_stats": {"mean": jnp.zeros(3)}})
-    image = linen.ConvLSTMCell(2, (2,))
-    with pytest.raises(rnn.ArgumentError, match="reads 2 axes a step"):
-        from_linen(image, {"params": {"w": jnp.zeros(3)}})
-    learned = rnn.learned_carry(rnn.GRU(*SIZES))
-    with pytest.raises(rnn.StructureError, match="is made of its params"):
-        to_linen(learned).initialize_carry(key, (BATCH, INPUTS))
