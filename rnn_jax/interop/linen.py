@@ -6,6 +6,7 @@ And any cell in the other library: `to_linen`, `from_linen`, and `RNN`, which ca
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
@@ -14,12 +15,15 @@ from rnn_jax.cell import Cell, Layer, Params
 from rnn_jax.cells.mgu import MGU
 from rnn_jax.cells.reset_before_gru import ResetBeforeGRU
 from rnn_jax.checks import check_layer
+from rnn_jax.errors import StructureError
 from rnn_jax.interop import reading, writing
 from rnn_jax.interop.activation import Activation
 from rnn_jax.interop.flax_call import check_calm
 from rnn_jax.interop.layout import Array, Layout, Library, Naming, Piece
 from rnn_jax.interop.nesting import unnested
 from rnn_jax.interop.own import ELMAN, GRU_, LSTM_
+from rnn_jax.noise import some_key
+from rnn_jax.recurrence.memory import readers
 
 if TYPE_CHECKING:
     from rnn_jax.interop.linen_module import RNN, CellModule
@@ -141,7 +145,8 @@ def to_linen(cell: Cell, *, param_dtype: DTypeLike = jnp.float32) -> "CellModule
       param_dtype: That of the params that are drawn.
 
     Raises:
-      StructureError: No cell; or it is random, for a loop of Flax has no noise for a step.
+      StructureError: No cell; or it is random, for a loop of Flax has no noise for a step; or it
+        attends to a memory, for which linen has no place.
       ArgumentError: `param_dtype` is no floating dtype.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
@@ -153,6 +158,11 @@ def to_linen(cell: Cell, *, param_dtype: DTypeLike = jnp.float32) -> "CellModule
     """
     check_layer("to_linen", cell, Cell)
     check_calm("to_linen", cell)
+    if readers(jax.eval_shape(cell.init, some_key())):
+        raise StructureError(
+            f"to_linen: {cell!r} attends to a memory, which stands beside its params, and linen "
+            "takes no arrays but those that init draws; to_nnx takes it, and so does unroll."
+        )
     param_dtype = floating("to_linen: param_dtype", param_dtype)
     from rnn_jax.interop.linen_module import CellModule
 

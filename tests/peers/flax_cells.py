@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 import rnn_jax as rnn
+from rnn_jax.recurrence.memory import readers
 from tests.cases import CASES
 from tests.peers import parity
 from tests.peers.parity import BATCH, HIDDEN, INPUTS, STEPS
@@ -17,6 +18,8 @@ OUR_CELLS = {
     for case in CASES
     if isinstance(case.cell, rnn.Cell) and case.cell.input.kind is jnp.floating
 }
+ATTENDING = {name for name, case in OUR_CELLS.items() if readers(case.params())}
+"""Of these the ones that linen has no place for the memory of."""
 
 
 class Theirs(NamedTuple):

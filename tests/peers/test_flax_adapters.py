@@ -17,7 +17,7 @@ import rnn_jax as rnn
 from rnn_jax.interop.nnx import from_nnx
 from tests.cases import assert_close
 from tests.peers import linen_homes, nnx_homes, parity
-from tests.peers.flax_cells import OUR_CELLS, SIZES, XS
+from tests.peers.flax_cells import ATTENDING, OUR_CELLS, SIZES, XS
 from tests.peers.parity import BATCH, HIDDEN, INPUTS, LENGTHS, STEPS
 
 pytestmark = pytest.mark.usefixtures("promoting")
@@ -33,6 +33,7 @@ QUICK = ("elman", "nnx"), ("learned-carry", "linen by unroll")
     [
         pytest.param(*pair, marks=[] if pair in QUICK else pytest.mark.slow)
         for pair in itertools.product(OUR_CELLS, HOMES)
+        if not (pair[0] in ATTENDING and pair[1] in linen_homes.HOMES)
     ],
 )
 def test_a_cell_of_ours_has_the_numbers_of_unroll_in_flax(name, home):

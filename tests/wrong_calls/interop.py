@@ -7,6 +7,7 @@ from flax import nnx
 
 import rnn_jax as rnn
 from rnn_jax import interop
+from rnn_jax.attention import Attention, General, attentive
 from tests.wrong_calls.given import (
     CELL,
     KEY,
@@ -24,6 +25,7 @@ TORCH = interop.torch.write(LSTM, LSTM_PARAMS)
 GRU = rnn.GRU(3, 5)
 BEFORE = rnn.ResetBeforeGRU(3, 5)
 JORDAN = rnn.Jordan(3, 5, 2)
+ATTENTIVE = attentive(rnn.GRU(3 + 4, 5), Attention(5, 4, General()))
 
 
 def write(module, layer):
@@ -345,6 +347,11 @@ ROWS = {
         lambda: interop.linen.to_linen(rnn.bidirectional(LSTM, LSTM)),
         rnn.StructureError,
         "to_linen: the first argument must be a Cell",
+    ),
+    "interop.linen.to_linen: a memory": (
+        lambda: interop.linen.to_linen(ATTENTIVE),
+        rnn.StructureError,
+        r"to_linen: Attentive\(.* attends to a memory, which stands beside its params",
     ),
     "interop.linen.to_linen: a dtype that is none": (
         lambda: interop.linen.to_linen(LSTM, param_dtype="wide"),
