@@ -346,6 +346,40 @@ def test_parameter_count_is_that_of_the_docstring(case):
     assert ravel_pytree(case.params())[0].size == eval(formula, {}, values)
 
 
+def stacks_in(layer):
+    """How many stacks a layer is made of."""
+    if isinstance(layer, tuple):
+        return sum(map(stacks_in, layer))
+    if not isinstance(layer, rnn.Layer):
+        return 0
+    inside = (getattr(layer, field.name) for field in dataclasses.fields(layer))
+    return isinstance(layer, rnn.LayerStack) + sum(map(stacks_in, inside))
+
+
+@every_case
+def test_params_are_found_by_name(case):
+    """Numbers are the places in a stack, all else has a name: a mask of optax is one line."""
+    places = [path for path, _ in jax.tree.leaves_with_path(jax.eval_shape(case.params))]
+    numbered = {
+        path[:depth]
+        for path in places
+        for depth, key in enumerate(path)
+        if not isinstance(key, jax.tree_util.GetAttrKey)
+    }
+    assert len(numbered) == stacks_in(case.cell)
+    assert all(jax.tree_util.keystr(path[-1:], simple=True).isidentifier() for path in places)
+
+
+@every_case
+def test_what_begins_with_b_is_a_bias(case):
+    """It has fewer axes than the weights beside it; a matrix B has its parts below its name."""
+    leaves = jax.tree.leaves_with_path(jax.eval_shape(case.params))
+    for path, leaf in leaves:
+        if jax.tree_util.keystr(path[-1:], simple=True).startswith("b"):
+            beside = [other.ndim for place, other in leaves if place[: len(path) - 1] == path[:-1]]
+            assert leaf.ndim < max(beside)
+
+
 @every_case
 def test_layers_and_params_survive_a_pickle_and_a_copy(case):
     cell, params = case.cell, case.params()
