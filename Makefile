@@ -55,8 +55,7 @@ test-newest:  ## the mechanisms on the newest Python and JAX that there are, fou
 
 test-peers: $(STAMP)  ## the same numbers from PyTorch, Flax, Haiku, Keras, Equinox and ONNX, which it installs
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'
-	$(BIN)/python -m pytest tests/peers tests/test_interop.py \
-		'tests/test_docs.py::test_python_blocks_run[docs/interop.md]' -m '' $(ARGS)
+	$(BIN)/python -m pytest tests/peers tests/test_interop.py -m '' $(ARGS)
 
 test-aot:  ## programs for a GPU and a TPU, compiled on this CPU; installs 1.2 GB of compilers
 	@$(PYTHON) -m venv .venv-aot

@@ -1,7 +1,7 @@
 """What the documents say is what happens.
 
 - A ```python block of a Markdown file at the root or anywhere in docs runs, after those above it.
-  At one that needs an extra which is not installed, the rest of the page is skipped by name.
+  The pages that run other libraries are run by tests/peers/test_pages.py.
 - A ```sh block is valid shell; its `make` targets, `python -m rnn_jax` options and extras exist.
 - A link to a file of the repository, from a Markdown file or a notebook, leads there, and so does
   its anchor.
@@ -23,17 +23,24 @@ import re
 import shlex
 import subprocess
 import sys
-import textwrap
-import tomllib
 from pathlib import Path
 
-import jax
 import pytest
 
 import rnn_jax
 from rnn_jax.__main__ import main
+from tests.pages import (
+    ROOT,
+    code_blocks,
+    defaults_of_jax,
+    documents,
+    fenced,
+    is_of_peers,
+    project,
+    run_page,
+    run_python_blocks,
+)
 
-ROOT = Path(__file__).parent.parent
 MODULES = [
     "rnn_jax",
     *sorted(m.name for m in pkgutil.walk_packages(rnn_jax.__path__, "rnn_jax.")),
@@ -41,87 +48,12 @@ MODULES = [
 SHELLS = ("sh", "bash", "shell", "console")
 
 
-@functools.cache
-def project():
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-
-
 # -- Markdown ------------------------------------------------------------------------------------
 
 
-def fenced(markdown):
-    """(first line, last line, language) of each fenced block; lines count from 0."""
-    blocks, opening = [], None
-    for number, line in enumerate(markdown.splitlines()):
-        fence = re.match(r"\s*(`{3,}|~{3,})\s*(\w*)", line)
-        if opening is None and fence:
-            opening = (number, *fence.groups())
-        elif opening and fence and fence[1].startswith(opening[1]) and not fence[2]:
-            blocks.append((opening[0], number, opening[2]))
-            opening = None
-    assert opening is None, f"the block opened in line {opening[0] + 1} is never closed"
-    return blocks
-
-
-def code_blocks(markdown, *languages):
-    """(line, source) of each fenced block in one of the languages; line counts from 0."""
-    lines = markdown.splitlines()
-    return [
-        (first + 1, textwrap.dedent("\n".join(lines[first + 1 : last])))
-        for first, last, language in fenced(markdown)
-        if language in languages
-    ]
-
-
-def documents(*languages):
-    """The Markdown files at the root and in docs that have a block in one of the languages."""
-    paths = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
-    texts = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in paths}
-    return sorted(name for name, text in texts.items() if code_blocks(text, *languages))
-
-
-def as_program(markdown):
-    """The python blocks one after the other, each line where it was: tracebacks name its line."""
-    lines = [""] * (markdown.count("\n") + 1)
-    for start, source in code_blocks(markdown, "python"):
-        block = source.split("\n")
-        lines[start : start + len(block)] = block
-    return "\n".join(lines)
-
-
-@contextlib.contextmanager
-def defaults_of_jax():
-    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
-        yield
-
-
-def run_python_blocks(path, cwd):
-    """Runs them as a user pastes them: nothing defined, the defaults of jax, an empty folder."""
-    program = compile(as_program(path.read_text(encoding="utf-8")), path, "exec")
-    with contextlib.chdir(cwd), defaults_of_jax():
-        exec(program, {"__name__": "__main__"})
-
-
-def extra_of(package):
-    """The extra of pyproject.toml that brings a package, the first that names it; or None."""
-    extras = project()["optional-dependencies"]
-    return next(
-        (extra for extra, needs in extras.items() for need in needs if need.startswith(package)),
-        None,
-    )
-
-
-@pytest.mark.parametrize("name", documents("python"))
+@pytest.mark.parametrize("name", [page for page in documents("python") if not is_of_peers(page)])
 def test_python_blocks_run(name, tmp_path):
-    try:
-        run_python_blocks(ROOT / name, tmp_path)
-    except (ModuleNotFoundError, rnn_jax.ArgumentError) as error:
-        # What is absent; or what a sentence about it came from.
-        absent = error if isinstance(error, ModuleNotFoundError) else error.__cause__
-        extra = extra_of(absent.name) if isinstance(absent, ModuleNotFoundError) else None
-        if extra is None:
-            raise
-        pytest.skip(f"{absent.name} is absent, and the rest needs it: pip install '.[{extra}]'")
+    run_page(name, tmp_path)
 
 
 def test_a_broken_python_block_is_found_by_its_line(tmp_path):
