@@ -4,7 +4,6 @@
 """
 
 import itertools
-from pathlib import Path
 from types import ModuleType
 
 import jax
@@ -16,13 +15,14 @@ from hypothesis import strategies as st
 
 import rnn_jax as rnn
 from rnn_jax.interop import reading
-from rnn_jax.interop.description import describe
+from rnn_jax.interop.description import compare, describe
 from rnn_jax.interop.names import named
 from rnn_jax.interop.own import ELMAN, SIZES
 from rnn_jax.interop.sizes import misfit
 from tests import interop_reference as theirs
 from tests import reference
 from tests.cases import assert_close, plain
+from tests.pages import ROOT, code_blocks
 
 MODULES = [
     m for m in vars(rnn.interop).values() if isinstance(m, ModuleType) and hasattr(m, "LIBRARY")
@@ -344,7 +344,30 @@ def test_settings_that_arrays_do_not_hold_do_not_hinder(key):
 
 
 def test_the_page_has_the_tables():
-    page = (Path(__file__).parent.parent / "docs" / "interop.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "interop.md").read_text(encoding="utf-8")
     for module in MODULES:
         table = describe(module.LIBRARY)
         assert table in page, f"docs/interop.md needs this:\n\n{table}"
+
+
+COMING_FROM = {
+    page.stem: page.read_text("utf-8") for page in (ROOT / "docs" / "coming_from").glob("*.md")
+}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.LIBRARY.name)
+def test_the_page_for_those_who_come_from_a_library_has_its_table(module):
+    """In ONNX nobody writes a network."""
+    if module is rnn.interop.onnx:
+        return
+    (page,) = (text for text in COMING_FROM.values() if f"|  | {module.LIBRARY.name} |" in text)
+    table = compare(module.LIBRARY)
+    assert table in page, f"docs/coming_from needs this:\n\n{table}"
+
+
+def test_all_who_come_find_the_same_lines_here():
+    """From the heading Here to the next one."""
+    here = {text.split("\n## Here\n")[1].split("\n## ")[0] for text in COMING_FROM.values()}
+    assert len(here) == 1
+    ((_, source),) = code_blocks(here.pop(), "python")
+    assert "rnn.unroll(cell, params, xs, lengths=lengths)" in source

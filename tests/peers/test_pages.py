@@ -4,7 +4,12 @@ import pytest
 
 from tests.pages import documents, is_of_peers, run_page
 
+PAGES = [page for page in documents("python") if is_of_peers(page)]
 
-@pytest.mark.parametrize("name", [page for page in documents("python") if is_of_peers(page)])
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(page, marks=pytest.mark.slow if "coming_from" in page else []) for page in PAGES],
+)
 def test_python_blocks_run(name, tmp_path):
     run_page(name, tmp_path)
