@@ -53,7 +53,7 @@ test-newest:  ## the mechanisms on the newest Python and JAX that there are, fou
 		--upgrade --upgrade-strategy eager -e '.[test]'
 	.venv-newest/bin/python -m pytest -n 2 --dist worksteal $(NEWEST_TESTS) $(ARGS)
 
-test-peers: $(STAMP)  ## the same numbers from PyTorch, Flax, Haiku, Keras, Equinox and ONNX, which it installs
+test-peers: $(STAMP)  ## the same numbers from PyTorch, Flax, Haiku, Keras, Equinox and ONNX, and their pages; installs them
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'
 	$(BIN)/python -m pytest tests/peers tests/test_interop.py -m '' $(ARGS)
 

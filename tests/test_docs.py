@@ -10,6 +10,7 @@
 An example that is not meant to run is a block without a language, or a ```text block.
 """
 
+import ast
 import contextlib
 import doctest
 import functools
@@ -31,6 +32,7 @@ import rnn_jax
 from rnn_jax.__main__ import main
 from tests.pages import (
     ROOT,
+    as_program,
     code_blocks,
     defaults_of_jax,
     documents,
@@ -228,6 +230,35 @@ def test_a_broken_link_is_found(tmp_path):
     page = tmp_path / "from.md"
     page.write_text("# Here\n`[x](code)`\n" + " ".join(f"[a](\n{link})" for link in good + bad))
     assert list(broken_links(page)) == bad
+
+
+# -- What it works with -------------------------------------------------------------------------
+
+
+def works_with():
+    """(library, page or test) of each row of the page."""
+    page = ROOT / "docs" / "works_with.md"
+    rows = re.findall(
+        r"^\| `([\w.]+)`.* \|.*\| (.*) \|$", page.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    for library, where in rows:
+        for link, test in re.findall(r"\]\((.*?)\)|`(.*?)`", where):
+            yield library, test or f"docs/{link}"
+
+
+@pytest.mark.parametrize(("library", "place"), [*works_with()])
+def test_what_the_page_says_it_works_with_is_run(library, place):
+    """By a page that runs; or by a test that is not only for `make test-all`."""
+    path, _, test = place.partition("::")
+    source = (ROOT / path).read_text(encoding="utf-8")
+    if not test:
+        assert path in documents("python")
+        assert library in as_program(source)
+        return
+    (found,) = (node for node in ast.parse(source).body if getattr(node, "name", "") == test)
+    marks = " ".join(map(ast.unparse, found.decorator_list))
+    assert path.startswith("tests/peers/") or "slow" not in marks
+    assert library in source
 
 
 # -- Docstrings ----------------------------------------------------------------------------------
