@@ -41,6 +41,8 @@ def float64(monkeypatch):
     keras.config.set_floatx("float64")  # what a model casts its inputs to
     yield
     keras.config.set_floatx("float32")
+    # The policy of layers is read from floatx when the first one is made, and kept.
+    keras.config.set_dtype_policy("float32")
 
 
 class Peer(NamedTuple):
