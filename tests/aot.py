@@ -50,6 +50,9 @@ gpu_device_info {
 """
 # To try out kernels takes a GPU.
 _OPTIONS = {"gpu": {"xla_gpu_autotune_level": 0}, "tpu": {}}
+if not importlib.metadata.version("jaxlib").startswith("0.10."):
+    # From 0.11 on these are tried out even so, which ends in an error without a GPU.
+    _OPTIONS["gpu"]["xla_gpu_enable_triton_gemm"] = False
 # What libtpu would otherwise ask a server in a data centre; and no TPU is taken from anyone.
 _TPU = {
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
@@ -106,7 +109,7 @@ def _as_if_on(device):
     if device.platform != "gpu":
         return contextlib.nullcontext()
     kind = jax.sharding.AbstractDevice(device.device_kind, device.core_count, "cuda")
-    axes = (1,), ("only",), (jax.sharding.AxisType.Explicit,)
+    axes = (1,), ("only",), (jax.sharding.AxisType.Auto,)
     return jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh(*axes, abstract_device=kind))
 
 

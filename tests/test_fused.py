@@ -331,6 +331,11 @@ def test_what_does_not_fit_is_told_what_would(key):
         kernel_of(large, jnp.float32, 8)
 
 
+def in_heads(cell):
+    """768 numbers in heads of so many units."""
+    return lambda inputs, units: rnn.heads(cell(inputs, units), 768 // units)
+
+
 def mean_square(cell, method):
     """Of what a cell emits, as a function of params and inputs; and its gradient."""
 
@@ -369,6 +374,12 @@ def test_compiled_for_a_tpu_v5e_a_training_step_is_two_kernels_and_no_loop(cell,
         (rnn.MGU, 128, jnp.float32),
         (rnn.Elman, 128, jnp.float32),
         (rnn.Elman, 256, jnp.bfloat16),
+        # 768 numbers in heads, as FlashRNN has them: a program runs some rows of one head.
+        (in_heads(rnn.LSTM), 64, jnp.bfloat16),
+        (in_heads(rnn.LSTM), 128, jnp.bfloat16),
+        (in_heads(rnn.GRU), 64, jnp.bfloat16),
+        (in_heads(rnn.Elman), 256, jnp.bfloat16),
+        (in_heads(rnn.LSTM), 16, jnp.bfloat16),
     ],
 )
 def test_compiled_for_an_h100_both_kernels_fit_and_spill_nothing(cell, units, dtype, key, tmp_path):
