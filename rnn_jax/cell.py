@@ -44,6 +44,9 @@ class Layer(abc.ABC):
             own = cls.__dict__.get(name)
             if own is not None and not getattr(own, "__isabstractmethod__", False):
                 setattr(cls, name, look(own))
+        # Here, for `dataclasses.dataclass` would write one of its own, and lets what is there be.
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = Layer.__repr__  # type: ignore[method-assign]
 
     @property
     @abc.abstractmethod
@@ -66,6 +69,17 @@ class Layer(abc.ABC):
 
         Where no step happens, `xs` holds zeros, and ys must.
         """
+
+    def __repr__(self) -> str:
+        """The settings that are not the default, functions by their names."""
+        if not dataclasses.is_dataclass(self):
+            return object.__repr__(self)
+        shown = [
+            f"{f.name}={_shown(getattr(self, f.name))}"
+            for f in dataclasses.fields(self)
+            if f.repr and _shown(getattr(self, f.name)) != _shown(f.default)
+        ]
+        return f"{type(self).__qualname__}({', '.join(shown)})"
 
     def __reduce__(self) -> Any:
         """A layer is its settings, in another process as well."""
@@ -116,6 +130,13 @@ def _checked_initial_carry(make: Callable[..., Carry]) -> Callable[..., Carry]:
             ) from None
 
     return checked
+
+
+def _shown(setting: Any) -> str:
+    if type(setting) is tuple:
+        return f"({', '.join(map(_shown, setting))}{',' * (len(setting) == 1)})"
+    is_function = callable(setting) and not dataclasses.is_dataclass(setting)
+    return getattr(setting, "__name__", repr(setting)) if is_function else repr(setting)
 
 
 def _calm(setting: Any) -> Any:

@@ -240,6 +240,7 @@ def test_a_cell_is_a_value(case):
     assert one == other
     assert hash(one) == hash(other)
     assert type(one).__name__ in repr(one)
+    assert " at 0x" not in repr(one)  # settings by their names
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.input_size = 4
 

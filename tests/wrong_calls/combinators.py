@@ -73,6 +73,16 @@ ROWS = {
         rnn.StructureError,
         r"newton_report: each of the 2 heads of Elman\(.* has iterations of its own",
     ),
+    "Heads: a class": (
+        lambda: rnn.Heads(rnn.LSTM, 2),
+        rnn.StructureError,
+        "Heads: layer must be a SplitCell, got the class LSTM",
+    ),
+    "Guided: a layer in two directions": (
+        lambda: rnn.Guided(rnn.bidirectional(CELL, CELL)),
+        rnn.StructureError,
+        r"Guided: layer must be a Cell, got Bidirectional\(forward=Elman\(",
+    ),
     "guided: a layer in two directions": (
         lambda: rnn.guided(rnn.bidirectional(CELL, CELL)),
         rnn.ArgumentError,
