@@ -11,17 +11,17 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python; do \
 # The newest interpreter, by its name or from pyenv: the newest JAX is not for the oldest Python.
 NEWEST ?= $(shell for v in 3.14 3.13 3.12; do for p in python$$v "$$(pyenv prefix $$v 2>/dev/null)/bin/python"; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$p && exit; done; done)
-# What runs there: the mechanisms, training, and the command line.
-NEWEST_TESTS := $(addprefix tests/test_,laws.py linear.py methods.py associative.py fused.py training.py noise.py unroll.py cli.py)
+# What runs there and on the oldest: the mechanisms, training, and the command line.
+MECHANISMS := $(addprefix tests/test_,laws.py linear.py methods.py associative.py fused.py training.py noise.py unroll.py cli.py)
 
 # More flags for the program behind a target: make demo ARGS="--cell gru", make test ARGS="-k scan -x".
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all test-newest test-peers test-aot lint format types bench notebooks figures clean
+.PHONY: help venv demo test test-all test-newest test-oldest test-nightly test-devices test-peers test-aot lint format types bench notebooks figures clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 venv: $(STAMP)  ## make .venv with everything below installed
 
@@ -51,7 +51,26 @@ test-newest:  ## the mechanisms on the newest Python and JAX that there are, fou
 	@$(NEWEST) -m venv .venv-newest
 	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check \
 		--upgrade --upgrade-strategy eager -e '.[test]'
-	.venv-newest/bin/python -m pytest -n 2 --dist worksteal $(NEWEST_TESTS) $(ARGS)
+	.venv-newest/bin/python -m pytest -n 2 --dist worksteal $(MECHANISMS) $(ARGS)
+
+test-oldest:  ## the same on the oldest version of each dependency that pyproject.toml allows
+	@$(PYTHON) -m venv .venv-oldest
+	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@.venv-oldest/bin/uv pip install --quiet --python .venv-oldest/bin/python \
+		--resolution lowest-direct -e '.[test]'
+	.venv-oldest/bin/python -m pytest -n 2 --dist worksteal $(MECHANISMS) $(ARGS)
+
+test-nightly: NIGHTLY := https://us-python.pkg.dev/ml-oss-artifacts-published/jax-public-nightly-artifacts-registry/simple/
+test-nightly:  ## the same on the JAX of last night, which JAX's own index has
+	@$(NEWEST) -m venv .venv-nightly
+	@.venv-nightly/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@.venv-nightly/bin/python -m pip install --quiet --disable-pip-version-check \
+		--upgrade --pre --extra-index-url $(NIGHTLY) jax jaxlib
+	.venv-nightly/bin/python -m pytest -n 2 --dist worksteal $(MECHANISMS) $(ARGS)
+
+test-devices: $(STAMP)  ## the laws beside eight virtual devices, and all that is split over devices
+	JAX_NUM_CPU_DEVICES=8 $(BIN)/python -m pytest -n 2 --dist worksteal \
+		$(addprefix tests/test_,sharding.py laws.py bptt.py padding.py) -m '' $(ARGS)
 
 test-peers: $(STAMP)  ## the same numbers from PyTorch, Flax, Haiku, Keras, Equinox and ONNX, and their pages; installs them
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'
@@ -83,5 +102,5 @@ figures: $(STAMP)  ## draw the pictures of the README again
 	$(BIN)/python docs/figures.py $(ARGS)
 
 clean:  ## remove .venv and every cache; runs/ is yours and stays
-	rm -rf $(VENV) .venv-newest .venv-aot build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-*/ build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
