@@ -18,7 +18,7 @@ MECHANISMS := $(addprefix tests/test_,laws.py linear.py methods.py associative.p
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all test-newest test-oldest test-nightly test-devices test-peers test-aot lint format types bench notebooks figures clean
+.PHONY: help venv demo test test-all test-newest test-oldest test-nightly test-devices test-peers test-aot dist lint format types bench notebooks figures clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -80,6 +80,16 @@ test-aot:  ## programs for a GPU and a TPU, compiled on this CPU; installs 1.2 G
 	@$(PYTHON) -m venv .venv-aot
 	@.venv-aot/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,aot]'
 	.venv-aot/bin/python -m pytest tests/test_accelerators.py tests/test_fused.py -m '' $(ARGS)
+
+dist:  ## wheel and sdist in dist/, checked; the wheel alone then trains a model in a new environment
+	@$(PYTHON) -m tests.release $(if $(TAG),'$(TAG)')
+	@$(PYTHON) -m venv .venv-dist
+	@.venv-dist/bin/python -m pip install --quiet --disable-pip-version-check \
+		'build==1.*' 'twine==7.*'
+	@rm -rf dist
+	.venv-dist/bin/python -m build
+	.venv-dist/bin/python -m twine check --strict dist/*
+	.venv-dist/bin/python -m tests.dist dist
 
 lint: $(STAMP)  ## style, by ruff
 	$(BIN)/ruff check .

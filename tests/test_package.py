@@ -7,7 +7,6 @@ import inspect
 import pkgutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -181,21 +180,5 @@ def test_public_names_exist_and_are_documented():
                 assert not undocumented, f"{module.__name__}.{name} has no docstring"
 
 
-def test_the_citation_has_the_version():
-    assert f"\nversion: {rnn_jax.__version__}\n" in (ROOT / "CITATION.cff").read_text()
-
-
 def test_types_are_shipped():
     assert (PACKAGE / "py.typed").is_file()
-
-
-@pytest.mark.slow
-def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "-q", "-w", tmp_path, ROOT]
-    subprocess.run(command, check=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.name == f"scan_rnn-{rnn_jax.__version__}-py3-none-any.whl"
-    names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0].rpartition(".")[2] for name in names} == {"rnn_jax", "dist-info"}
-    assert "rnn_jax/py.typed" in names
-    assert any(name.endswith("licenses/LICENSE") for name in names)
