@@ -91,9 +91,10 @@ dist:  ## wheel and sdist in dist/, checked; the wheel alone then trains a model
 	.venv-dist/bin/python -m twine check --strict dist/*
 	.venv-dist/bin/python -m tests.dist dist
 
-lint: $(STAMP)  ## style, by ruff
+lint: $(STAMP)  ## style, by ruff; and the workflows, by actionlint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/actionlint
 
 format: $(STAMP)  ## rewrite the code into that style
 	$(BIN)/ruff check --fix .
