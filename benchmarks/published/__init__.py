@@ -1,0 +1,1 @@
+"""Tables that were published, measured again: one file a table, over one harness."""

@@ -1,0 +1,99 @@
+"""`python -m benchmarks.published.page`: docs/published.md, out of the results."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import fmean, stdev
+
+from benchmarks.published.harness import HERE, read_table
+from benchmarks.report import RESULTS, about, table
+
+PAGE = HERE.parent.parent / "docs" / "published.md"
+HEAD = """# Published tables
+
+What was published beside what this library gives, each row by one command. `DATA` is the folder of
+the data, which is yours to bring. Everything is chosen on development data; `--test FILE` scores a
+file that nobody has seen. Settings are in `benchmarks/published`, and every result with its
+history in `benchmarks/results/published`. Written by `python -m benchmarks.published.page`.
+"""
+
+
+def main() -> None:
+    """Write the page anew."""
+    PAGE.write_text(page(read()))
+
+
+def read(folder: Path = RESULTS / "published", tables: Path = HERE) -> list[dict]:
+    """The results, in the order of their files, each with what its file of settings says of it."""
+    return [
+        read_table(tables / path.name) | json.loads(path.read_text())
+        for path in sorted(folder.glob("*.json"))
+    ]
+
+
+def page(results: Iterable[dict]) -> str:
+    """Markdown: a section a task, in which every result has a row."""
+    tasks: dict[str, list[dict]] = {}
+    for result in results:
+        tasks.setdefault(result["task"], []).append(result)
+    return "\n".join([HEAD, *(section(task, found) for task, found in sorted(tasks.items()))])
+
+
+def section(task: str, results: list[dict]) -> str:
+    """Others and ours, how ours were made, and what did not work."""
+    published = _once(row for result in results for row in result["published"])
+    figures = _once(key for result in results for key in result["runs"][0]["development"])
+    others = [[row["by"], "", *(_figure([row.get(key)]) for key in figures)] for row in published]
+    ours = [
+        [
+            result["name"],
+            split,
+            *(_figure([run[split].get(key) for run in result["runs"]]) for key in figures),
+        ]
+        for result in results
+        for split in ("development", "test")
+        if all(split in run for run in result["runs"])
+    ]
+    lines = [f"## {task}", ""]
+    lines += [*_once(result["about"] for result in results), ""]
+    lines += [*table(["", "measured on", *figures], others + ours), ""]
+    for result in results:
+        runs = result["runs"]
+        seeds = f"{len(runs)} seeds" if len(runs) > 1 else "one seed"
+        minutes = fmean(run["minutes"] for run in runs)
+        note = f" ({result['note']})" if result["note"] else ""
+        lines += [
+            f"**{result['name']}**: {runs[0]['parameters']:,} parameters, {seeds}, {minutes:.0f} "
+            f"minutes of training a run{note}; {about(result)}.",
+            "",
+            "```sh",
+            result["command"],
+            "```",
+            "",
+        ]
+    tried = _once(line for result in results for line in result["tried"])
+    if tried:
+        lines += ["What did not work:", "", *(f"- {line}" for line in tried), ""]
+    return "\n".join(lines)
+
+
+def _once(items: Iterable) -> list:
+    """Each item once, in the order of their first."""
+    found: list = []
+    for item in items:
+        if item not in found:
+            found.append(item)
+    return found
+
+
+def _figure(values: list[float | None]) -> str:
+    """A figure, or the mean of several with their standard deviation."""
+    there = [value for value in values if value is not None]
+    if not there:
+        return ""
+    spread = f" ± {stdev(there):.2f}" if len(there) > 1 else ""
+    return f"{fmean(there):.2f}{spread}"
+
+
+if __name__ == "__main__":
+    main()
