@@ -88,6 +88,29 @@ def test_buckets_hold_every_sequence_once_in_one_shape_a_bucket(lengths, number,
             assert (batch.lengths[batch.indices >= 0] > max(shorter, default=-1)).all()
 
 
+@given(
+    lengths=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=20),
+    number=st.integers(1, 4),
+    batch_size=st.integers(1, 5),
+    rng=RNGS,
+)
+def test_buckets_of_pairs_hold_every_pair_once_each_side_no_longer_than_its_bucket(
+    lengths, number, batch_size, rng
+):
+    sides = [tagged(side) for side in zip(*lengths, strict=True)]
+    batches = list(batching.bucket_pairs(*sides, number, batch_size, rng))
+    for sequences, own in zip(sides, zip(*batches, strict=True), strict=True):
+        assert check(sequences, own).keys() == set(range(len(lengths)))
+    shapes = {}
+    for source, target in batches:
+        np.testing.assert_array_equal(source.indices, target.indices)
+        shapes.setdefault((len(source.xs[0]), len(target.xs[0])), []).append((source, target))
+    assert len(shapes) <= number
+    for ends, own in shapes.items():
+        for end, side in zip(ends, zip(*own, strict=True), strict=True):
+            assert end == max(1, *(batch.lengths.max() for batch in side))
+
+
 @given(lengths=LENGTHS, spare=st.integers(1, 9), batch_size=st.integers(1, 5), rng=RNGS)
 def test_packing_holds_every_sequence_once_in_one_shape(lengths, spare, batch_size, rng):
     sequences = tagged(lengths)
@@ -288,6 +311,7 @@ ONE = np.zeros(3)
         ),
         (lambda: batching.pad([ONE], 0), rnn.ArgumentError, "length must be a positive integer"),
         (lambda: batching.bucket([ONE], [2], 1), rnn.ArgumentError, "add a bucket"),
+        (lambda: batching.bucket_pairs([ONE], [ONE, ONE], 1, 1), rnn.ArgumentError, "1 sources"),
         (lambda: batching.bucket([ONE], [3, 3], 1), rnn.ArgumentError, "increasing .*got \\[3, 3"),
         (lambda: batching.bucket([ONE], [], 1), rnn.ArgumentError, "increasing positive"),
         (lambda: batching.bucket([ONE], [0, 3], 1), rnn.ArgumentError, "increasing positive"),

@@ -7,5 +7,16 @@ of one length n, such as a tuple of inputs and targets, which then travel togeth
 from rnn_jax.batching.guard import jit_at_most
 from rnn_jax.batching.packed import Packed, pack
 from rnn_jax.batching.padded import Padded, boundaries, bucket, pad
+from rnn_jax.batching.pairs import Pairs, bucket_pairs
 
-__all__ = ["Packed", "Padded", "boundaries", "bucket", "jit_at_most", "pack", "pad"]
+__all__ = [
+    "Packed",
+    "Padded",
+    "Pairs",
+    "boundaries",
+    "bucket",
+    "bucket_pairs",
+    "jit_at_most",
+    "pack",
+    "pad",
+]

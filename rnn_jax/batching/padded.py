@@ -65,7 +65,7 @@ def pad(sequences: Sequence[Any], length: int | None = None) -> Padded:
     sequences, lengths = check_sequences("pad", sequences)
     length = int(lengths.max()) if length is None else positive("pad: length", length)
     check_fits("pad", lengths, length, "cut them, or leave out length")
-    return _batch(sequences, lengths, range(len(sequences)), length, len(sequences))
+    return batched(sequences, lengths, range(len(sequences)), length, len(sequences))
 
 
 def bucket(
@@ -103,15 +103,23 @@ def bucket(
     (9, 2) [9 8] [1 4]
     """
     sequences, lengths = check_sequences("bucket", sequences)
-    batch_size = positive("bucket: batch_size", batch_size)
-    rng = optional(generator)("bucket: rng", rng)
+    plan = planned("bucket", lengths, buckets, batch_size, rng)
+    return (batched(sequences, lengths, own, length, batch_size) for length, own in plan)
+
+
+def planned(
+    caller: str, lengths: np.ndarray, buckets: int | Sequence[int], batch_size: int, rng: Any
+) -> list[tuple[int, np.ndarray]]:
+    """The end of its bucket and the indices of its sequences, for each batch."""
+    batch_size = positive(f"{caller}: batch_size", batch_size)
+    rng = optional(generator)(f"{caller}: rng", rng)
     many = integer(buckets)
     if many is None:
-        ends = increasing("bucket: buckets", buckets)
+        ends = increasing(f"{caller}: buckets", buckets)
     else:
-        many = positive("bucket: buckets", many)
+        many = positive(f"{caller}: buckets", many)
         ends = np.array(boundaries(lengths, many, batch_size))
-    check_fits("bucket", lengths, int(ends[-1]), "cut them, or add a bucket that holds them")
+    check_fits(caller, lengths, int(ends[-1]), "cut them, or add a bucket that holds them")
     order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
     homes = np.searchsorted(ends, lengths[order])
     plan = [
@@ -122,7 +130,7 @@ def bucket(
     ]
     if rng is not None:
         rng.shuffle(plan)
-    return (_batch(sequences, lengths, own, length, batch_size) for length, own in plan)
+    return plan
 
 
 def boundaries(lengths: Sequence[int] | np.ndarray, buckets: int, batch_size: int) -> list[int]:
@@ -167,9 +175,10 @@ def boundaries(lengths: Sequence[int] | np.ndarray, buckets: int, batch_size: in
     return chosen[::-1]
 
 
-def _batch(
+def batched(
     sequences: Sequence[Any], lengths: np.ndarray, chosen: Any, length: int, size: int
 ) -> Padded:
+    """The chosen sequences as a batch of `size` rows, those that are left over empty."""
     indices = np.full(size, -1, np.int32)
     indices[: len(chosen)] = chosen
     own = np.zeros(size, np.int32)

@@ -65,6 +65,16 @@ ROWS = {
         rnn.ArgumentError,
         "pack: rng must be a NumPy generator.*got 0",
     ),
+    "batching.bucket_pairs: a source without its target": (
+        lambda: batching.bucket_pairs(SEQUENCES, SEQUENCES[:2], 2, 2),
+        rnn.ArgumentError,
+        "bucket_pairs: each source needs its target, got 3 sources and 2 targets",
+    ),
+    "batching.bucket_pairs: no buckets": (
+        lambda: batching.bucket_pairs(SEQUENCES, SEQUENCES, 0, 2),
+        rnn.ArgumentError,
+        "bucket_pairs: buckets must be a positive integer, got 0",
+    ),
     "batching.bucket: a module for a generator": (
         bucketed(rng=np.random),
         rnn.ArgumentError,
