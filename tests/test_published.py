@@ -60,7 +60,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path):
     cut = harness.train(line(None, TABLE["settings"], 0), config, tmp_path / "cut")
     assert [row["step"] for row in whole.record["history"]] == [3, 6, 9, 12]
     for a, b in zip(whole.record["history"], cut.record["history"], strict=True):
-        assert a | {"minutes": 0} == b | {"minutes": 0}
+        assert {key: a[key] for key in a if key not in harness.CLOCKS}.items() <= b.items()
     assert cut.params == whole.params
     best = min(whole.record["history"], key=lambda row: row["cost"])
     assert whole.record["best step"] == best["step"]

@@ -32,13 +32,16 @@ import rnn_jax as rnn
 from benchmarks.report import RESULTS, with_machine
 from rnn_jax.errors import RNNError
 from rnn_jax.language.checkpoints import Checkpoints, Progress
-from rnn_jax.language.config import Config
+from rnn_jax.language.config import RESUMABLE, Config
 from rnn_jax.language.errors import InputError, RunError
 from rnn_jax.language.files import JsonLines, read_json, write_whole
 from rnn_jax.language.optimizer import optimizer
 
 HERE = Path(__file__).parent
 RUNS = Path("runs") / "published"
+
+CLOCKS = {"minutes": time.monotonic, "processor minutes": time.process_time}
+"""What a run takes: with other work beside it, and what the processors did for it."""
 
 
 class Problem(NamedTuple):
@@ -138,8 +141,8 @@ def train(
 
     The schedule of the step size is that of the config, whether the minutes suffice or not. A
     checkpoint is written after each epoch: one that was killed and goes on computes what it would
-    have. What validation chooses, as in the main job, is the average of the weights, if the config
-    has one.
+    have, and with more epochs a run becomes longer. What validation chooses, as in the main job, is
+    the average of the weights, if the config has one.
 
     Raises:
       InputError: The folder holds a run of other settings.
@@ -164,18 +167,18 @@ def train(
 
     update = jax.jit(update, donate_argnums=0)
     history = JsonLines(folder / "history.jsonl")
-    _own(folder, {"settings": settings, "training": dataclasses.asdict(config)})
+    _own(folder, settings, config)
     with Checkpoints(folder / "checkpoints") as checkpoints:
         state, progress = start(problem.params), Progress(best_loss=math.inf)
         if checkpoints.steps():
             like = jax.eval_shape(start, problem.params)
             state, progress = checkpoints.restore(checkpoints.steps()[-1], like)
         history.keep(history.left(progress.metrics_size, progress.step))
-        before = [line["minutes"] for line in history.read()][-1:]
-        begun = time.monotonic() - 60 * sum(before)
+        before = (history.read() or [dict.fromkeys(CLOCKS, 0.0)])[-1]
+        begun = {name: clock() / 60 - before[name] for name, clock in CLOCKS.items()}
         bar = tqdm(total=total, initial=progress.step, unit="update", smoothing=0.05)
         while progress.step < total and not 0 < config.patience <= progress.stalled:
-            if (time.monotonic() - begun) / 60 >= minutes:
+            if time.monotonic() / 60 - begun["minutes"] >= minutes:
                 break
             epoch, step, losses = progress.step // per_epoch, progress.step, []
             for batch in problem.batches(np.random.default_rng([config.seed, epoch])):
@@ -198,10 +201,10 @@ def train(
             if cost < best:
                 state = state._replace(best=jax.tree.map(jnp.copy, evaluated))
                 stalled, best_step, best = 0, step, cost
-            spent = (time.monotonic() - begun) / 60
-            line = {"step": step, "minutes": round(spent, 2), "loss": mean, "cost": cost}
+            spent = {name: clock() / 60 - begun[name] for name, clock in CLOCKS.items()}
+            line = {"step": step, "loss": mean, "cost": cost, **spent}
             history.append(line)
-            bar.write(", ".join(f"{what} {value:.6g}" for what, value in line.items()))
+            bar.write(", ".join(f"{what} {value:.5g}" for what, value in line.items()))
             progress = Progress(step, history.sync(), (), best_step, best, stalled)
             checkpoints.save(state, progress)
         bar.close()
@@ -209,20 +212,22 @@ def train(
     record = {
         "seed": config.seed,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(problem.params)),
-        "minutes": lines[-1]["minutes"] if lines else 0.0,
+        **{name: lines[-1][name] if lines else 0.0 for name in CLOCKS},
         "best step": progress.best_step,
         "history": lines,
     }
     return Trained(state.best, record)
 
 
-def _own(folder: Path, settings: dict) -> None:
+def _own(folder: Path, settings: Any, config: Config) -> None:
     """Write down whose folder it is; raise where it is another's."""
     file = folder / "settings.json"
+    training = dataclasses.asdict(config)
+    fixed = {name: value for name, value in training.items() if name not in RESUMABLE}
+    ours = json.loads(json.dumps({"settings": settings, "training": fixed}))
     folder.mkdir(parents=True, exist_ok=True)
-    settings = json.loads(json.dumps(settings))
-    if file.exists() and read_json(file) != settings:
+    if file.exists() and read_json(file) != ours:
         raise InputError(
             f"{folder} holds a run of other settings; delete it or name another by --runs"
         )
-    write_whole(file, json.dumps(settings, indent=1) + "\n")
+    write_whole(file, json.dumps(ours, indent=1) + "\n")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean, stdev
 
-from benchmarks.published.harness import HERE, read_table
+from benchmarks.published.harness import CLOCKS, HERE, read_table
 from benchmarks.report import RESULTS, about, table
 
 PAGE = HERE.parent.parent / "docs" / "published.md"
@@ -60,11 +60,11 @@ def section(task: str, results: list[dict]) -> str:
     for result in results:
         runs = result["runs"]
         seeds = f"{len(runs)} seeds" if len(runs) > 1 else "one seed"
-        minutes = fmean(run["minutes"] for run in runs)
+        minutes, processor = (fmean(run[clock] for run in runs) for clock in CLOCKS)
         note = f" ({result['note']})" if result["note"] else ""
         lines += [
             f"**{result['name']}**: {runs[0]['parameters']:,} parameters, {seeds}, {minutes:.0f} "
-            f"minutes of training a run{note}; {about(result)}.",
+            f"minutes of training a run and {processor:.0f} of one core{note}; {about(result)}.",
             "",
             "```sh",
             result["command"],
