@@ -92,6 +92,13 @@ def test_mistakes_are_named(tmp_path):
             harness.read_table(tmp_path / "wrong.json")
 
 
+def test_a_command_that_cannot_work_says_why(capsys):
+    with pytest.raises(SystemExit) as end:
+        harness.main(line, None, ["folder", "--config", "nowhere.json"])
+    assert end.value.code == 1
+    assert "cannot read nowhere.json" in capsys.readouterr().err
+
+
 def test_a_command_leaves_a_result_from_which_the_page_is_made(tmp_path, monkeypatch):
     config = tmp_path / "lines.json"
     config.write_text(json.dumps(TABLE))
@@ -101,7 +108,7 @@ def test_a_command_leaves_a_result_from_which_the_page_is_made(tmp_path, monkeyp
     assert found == TABLE | json.loads(json.dumps(result))
     errors = [run["development"]["error"] for run in found["runs"]]
     text = page.page([found])
-    assert "| Legendre 1805 | | 0.00 |" in text
+    assert "| Legendre 1805 | test | 0.00 |" in text
     assert f"| a slope | test | {np.mean(errors):.2f} ± {np.std(errors, ddof=1):.2f} |" in text
     assert "What did not work" not in text
     assert "- nothing" in page.page([found | {"tried": ["nothing"]}])

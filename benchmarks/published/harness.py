@@ -5,7 +5,7 @@ and a JSON file beside it, or several, with what is measured and how:
 
     task       the heading of its section in docs/published.md, shared by files of one task
     about      what the data and the figures are, in a sentence or two
-    published  rows of others, {"by": who, figure: value, ...}
+    published  rows of others, {"by": who, figure: value, ...}, and "on": what, if not test
     name       the name of our row
     tried      what did not work, a sentence each
     settings   what the module itself asks for

@@ -43,7 +43,10 @@ def section(task: str, results: list[dict]) -> str:
     """Others and ours, how ours were made, and what did not work."""
     published = _once(row for result in results for row in result["published"])
     figures = _once(key for result in results for key in result["runs"][0]["development"])
-    others = [[row["by"], "", *(_figure([row.get(key)]) for key in figures)] for row in published]
+    others = [
+        [row["by"], row.get("on", "test"), *(_figure([row.get(key)]) for key in figures)]
+        for row in published
+    ]
     ours = [
         [
             result["name"],
