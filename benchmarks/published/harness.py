@@ -158,7 +158,8 @@ def train(
         copies = [jax.tree.map(jnp.copy, params) for _ in range(2)]
         return State(copies[0], chain.init(params), copies[1])
 
-    def update(state: State, batch: Any, number: jax.Array) -> tuple[State, jax.Array]:
+    # The key is an argument: as a constant it would be another program for each seed.
+    def update(state: State, batch: Any, noise: jax.Array, number: int) -> tuple[State, jax.Array]:
         key = jax.random.fold_in(noise, number)
         value, gradient = jax.value_and_grad(problem.loss)(state.params, batch, key)
         updates, opt_state = chain.update(gradient, state.opt_state, state.params)
@@ -184,7 +185,7 @@ def train(
             for batch in problem.batches(np.random.default_rng([config.seed, epoch])):
                 if step == total:
                     break
-                state, value = update(state, batch, step)
+                state, value = update(state, batch, noise, step)
                 losses.append(value)
                 if len(losses) > 1:  # reading a number waits for it, so read the one before
                     bar.set_postfix(loss=f"{losses[-2]:.3f}", refresh=False)

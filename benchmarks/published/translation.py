@@ -1,5 +1,6 @@
 """One sequence of tokens into another, by an encoder, attention and a decoder: g2p and SCAN."""
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -48,28 +49,44 @@ class Translator(NamedTuple):
         )
 
     def translate(
-        self, params: rnn.Params, sources: Sequence[Sequence[str]], longest: int, **beam: Any
+        self,
+        params: rnn.Params,
+        sources: Sequence[Sequence[str]],
+        longest: int,
+        width: int,
+        length_penalty: float = 0.0,
     ) -> list[list[str]]:
         """What a beam finds for each source, of at most `longest` tokens."""
         model = self.model.deterministic()
-
-        @jax.jit
-        def likeliest(params: rnn.Params, source: jax.Array, lengths: jax.Array) -> Any:
-            cell, decoding, carry = seq2seq.encode(model, params, source, lengths=lengths)
-            first = jnp.full((1, *source.shape[1:]), model.start)
-            return rnn.decoding.beam(
-                cell, decoding, first, longest + 1, end=END, carry=carry, **beam
-            )
-
         said: list[list[str]] = [[]] * len(sources)
         for batch in batching.bucket([self.read(source) for source in sources], 4, 256):
-            found = likeliest(params, batch.xs, batch.lengths)
+            found = likeliest(
+                params, batch.xs, batch.lengths, length_penalty, model, longest + 1, width
+            )
             tokens, lengths = np.asarray(found.tokens[:, 0]), np.asarray(found.lengths[0])
             for row, index in enumerate(batch.indices):
                 if index >= 0:
                     own = tokens[: lengths[row], row]
                     said[index] = [self.targets[token] for token in own if token != END]
         return said
+
+
+@functools.partial(jax.jit, static_argnames=("model", "length", "width"))
+def likeliest(
+    params: rnn.Params,
+    source: jax.Array,
+    lengths: jax.Array,
+    length_penalty: float,
+    model: seq2seq.EncoderDecoder,
+    length: int,
+    width: int,
+) -> Any:
+    """What a beam finds for a batch of sources, the best of each."""
+    cell, decoding, carry = seq2seq.encode(model, params, source, lengths=lengths)
+    first = jnp.full((1, *source.shape[1:]), model.start)
+    return rnn.decoding.beam(
+        cell, decoding, first, length, width, END, length_penalty=length_penalty, carry=carry
+    )
 
 
 def translator(pairs: Iterable[Pair], settings: dict) -> Translator:
