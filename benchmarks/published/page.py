@@ -13,8 +13,12 @@ HEAD = """# Published tables
 
 What was published beside what this library gives, each row by one command. `DATA` is the folder of
 the data, which is yours to bring. Everything is chosen on development data; `--test FILE` scores a
-file that nobody has seen. Settings are in `benchmarks/published`, and every result with its
-history in `benchmarks/results/published`. Written by `python -m benchmarks.published.page`.
+file that nobody has seen, with the runs that are there already. Settings are in
+`benchmarks/published`, and every result with its history in `benchmarks/results/published`.
+
+A run that was stopped goes on where its last epoch ended, and one that has ended becomes longer
+with more `epochs` in its settings. `JAX_COMPILATION_CACHE_DIR=FOLDER` before a command keeps what
+it compiles for the next. This page is written by `python -m benchmarks.published.page`.
 """
 
 
@@ -66,7 +70,8 @@ def section(task: str, results: list[dict]) -> str:
         minutes, processor = (fmean(run[clock] for run in runs) for clock in CLOCKS)
         note = f" ({result['note']})" if result["note"] else ""
         lines += [
-            f"**{result['name']}**: {runs[0]['parameters']:,} parameters, {seeds}, {minutes:.0f} "
+            f"**{result['name']}**: {runs[0]['parameters']:,} parameters, {seeds}, "
+            f"{fmean(run['history'][-1]['step'] for run in runs):,.0f} updates, {minutes:.0f} "
             f"minutes of training a run and {processor:.0f} of one core{note}; {about(result)}.",
             "",
             "```sh",
