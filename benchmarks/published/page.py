@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean, stdev
+from textwrap import fill
 
 from benchmarks.published.harness import CLOCKS, HERE, read_table
 from benchmarks.report import RESULTS, about, table
@@ -62,7 +63,8 @@ def section(task: str, results: list[dict]) -> str:
         if all(split in run for run in result["runs"])
     ]
     lines = [f"## {task}", ""]
-    lines += [*_once(result["about"] for result in results), ""]
+    for about_task in _once(result["about"] for result in results):
+        lines += [fill(about_task, 100, break_on_hyphens=False), ""]
     lines += [*table(["", "measured on", *figures], others + ours), ""]
     for result in results:
         runs = result["runs"]
