@@ -63,8 +63,8 @@ def section(task: str, results: list[dict]) -> str:
         if all(split in run for run in result["runs"])
     ]
     lines = [f"## {task}", ""]
-    for about_task in _once(result["about"] for result in results):
-        lines += [fill(about_task, 100, break_on_hyphens=False), ""]
+    for text in _once(result["about"] for result in results):
+        lines += [fill(text, 100, break_on_hyphens=False), ""]
     lines += [*table(["", "measured on", *figures], others + ours), ""]
     for result in results:
         runs = result["runs"]
