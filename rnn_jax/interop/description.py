@@ -81,8 +81,8 @@ def compare(library: Library) -> str:
         ("", library.name, "here"),
         ("---", "---", "---"),
         ("cells", _listed(cells), _listed(cells.values())),
-        ("gates of an LSTM", _order(lstm), " ".join(IFGO)),
-        ("gates of a GRU", _order(gru), " ".join(RZN)),
+        ("gates of an LSTM", gate_order(lstm), " ".join(IFGO)),
+        ("gates of a GRU", gate_order(gru), " ".join(RZN)),
         ("weights of an LSTM at x", _shaped(lstm, "w_xh"), "`w_xh` `(D, 4 H)`"),
         ("biases of an LSTM", _shaped(lstm, "b_h") + _law(lstm, "b_h"), "`b_h` `(4 H,)`"),
     ]
@@ -98,7 +98,7 @@ def _pieces(array: Array, field: str) -> list[Piece]:
     return [piece for row in array.rows for piece in row if piece.field == field]
 
 
-def _order(layout: Layout) -> str:
+def gate_order(layout: Layout) -> str:
     """The gates as they lie side by side, or one after the other."""
     held = [piece for array in layout.arrays for piece in _pieces(array, "w_xh")]
     return " ".join("-" * (piece.sign < 0) + piece.gate for piece in held)

@@ -51,8 +51,8 @@ def read_vectors(path: str | Path, words: Iterable[str] | None = None) -> WordVe
     kind            first line                                           then, for each word
     =============== ==================================================== =======================
     word2vec text   how many words, how many numbers each                `word 0.1 -2.3 ...`
-    word2vec binary the same                                             `word `, then float32s,
-                                                                         little-endian
+    word2vec binary the same                                             the word, a space, then
+                                                                         float32s, little-endian
     GloVe text      that of the first word                               `word 0.1 -2.3 ...`
     =============== ==================================================== =======================
 
