@@ -18,7 +18,7 @@ MECHANISMS := $(addprefix tests/test_,laws.py linear.py methods.py associative.p
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all test-newest test-oldest test-nightly test-devices test-peers test-aot dist lint format types bench notebooks figures clean
+.PHONY: help venv demo test test-all test-newest test-oldest test-nightly test-devices test-peers test-aot dist lint format types docs bench notebooks figures clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -102,6 +102,10 @@ format: $(STAMP)  ## rewrite the code into that style
 
 types: $(STAMP)  ## types, by mypy
 	$(BIN)/mypy
+
+docs: $(STAMP)  ## the site, in build/site/html: pages, notebooks, every public name; a minute
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/python -m website $(ARGS)
 
 bench: $(STAMP)  ## time and memory beside the peers that are installed; make bench ARGS=--quick: 3 minutes
 	$(BIN)/python -m benchmarks $(ARGS)
