@@ -102,7 +102,8 @@ def of_part(module: ModuleType, names: list[Public], rooms: list[Public], below:
 
 
 def listing(names: Iterable[Public]) -> str:
-    """A table: name, first sentence; nothing where there is no name."""
+    """A table: name, first sentence, tuples last; nothing where there is no name."""
+    names = sorted(names, key=is_record)
     rows = [(f":py:obj:`{public.name} <{public.path}>`", public.summary) for public in names]
     return table(["", ""], rows) if rows else ""
 

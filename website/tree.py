@@ -9,7 +9,6 @@ ROOT = Path(__file__).parent.parent
 
 COPIED = (
     "*.md",
-    "LICENSE",
     "CITATION.cff",
     "docs/**/*.md",
     "docs/**/*.png",
