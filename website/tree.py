@@ -39,6 +39,7 @@ NAVIGATION = {
     "Measured": (
         "docs/speed",
         "docs/gpu",
+        "docs/published",
         "docs/penn_treebank/README",
         "benchmarks/README",
         "benchmarks/results/*",
