@@ -116,14 +116,15 @@ def flights(tmp_path):
     return folder
 
 
-SMALL = {"embedding": 6, "spelling": 3, "projection": 4, "hidden": 6, "batch": 8, "buckets": 1}
+SMALL = {"embedding": 8, "spelling": 4, "projection": 8, "hidden": 16, "batch": 8, "buckets": 1}
+SMALL |= {"dropout inputs": 0.1, "dropout": 0.1, "dropout vectors": 0.1, "labelled": 1.0}
 
 
 def small(name, tmp_path, **training):
     """The settings of a table, at the smallest size."""
     table = harness.read_table(harness.HERE / f"{name}.json")
     table["settings"] |= SMALL
-    table["training"] = {"learning_rate": 0.02, "warmup": 0, "clip": 5.0, "average": 0.5} | training
+    table["training"] = {"learning_rate": 0.03, "warmup": 0, "clip": 5.0, "average": 0.5} | training
     path = tmp_path / f"{name}.json"
     path.write_text(json.dumps(table))
     return f"--config {path} --runs {tmp_path}/runs --output {tmp_path}/out"
@@ -157,7 +158,7 @@ def test_chunks_of_a_small_file_are_scored(name, tmp_path):
         for run, order in (("ahead", "--no-backward"), ("behind", "--backward")):
             learn = f"train --data {data}/text --level word --hidden 4 --embedding 5 --batch 4"
             assert main(f"{learn} --window 8 --steps 2 --run {data}/{run} {order}".split()) == 0
-    command = f"{data} {small(name, tmp_path, epochs=20)} --test {data}/train.txt.gz"
+    command = f"{data} {small(name, tmp_path, epochs=30)} --test {data}/train.txt.gz"
     result = harness.main(conll2000.build, None, command.split())
     (run,) = result["runs"]
     assert run["development"]["F1"] == run["test"]["F1"] == 100

@@ -203,12 +203,15 @@ class Tagger:
         )
 
 
+@dataclasses.dataclass(frozen=True)
 class Log(rnn.Memoryless):
     """Probabilities -> their logarithms, which are logits."""
 
+    features: int
+
     @property
     def input(self) -> rnn.Input:
-        return rnn.Input((), jnp.floating)
+        return rnn.Input((self.features,), jnp.floating)
 
     def init(self, key: jax.Array, dtype: Any = jnp.float32) -> tuple[()]:
         return ()
@@ -225,8 +228,10 @@ def elman(width: int, hidden: int, tags: int, rate: float) -> list[Any]:
 def jordan(width: int, hidden: int, tags: int, rate: float) -> list[Any]:
     """What was before is in the probabilities of the tags, which are fed back."""
     del rate  # its hidden layer is within the loop
-    sigmoid, softmax = jax.nn.sigmoid, jax.nn.softmax
-    return [rnn.Jordan(width, hidden, tags, activation=sigmoid, output_activation=softmax), Log()]
+    cell = rnn.Jordan(
+        width, hidden, tags, activation=jax.nn.sigmoid, output_activation=jax.nn.softmax
+    )
+    return [cell, Log(tags)]
 
 
 def bidirectional_lstm(width: int, hidden: int, tags: int, rate: float) -> list[Any]:
