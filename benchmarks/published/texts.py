@@ -1,8 +1,13 @@
 """Texts as a language model of few words reads them: `python -m benchmarks.published.texts`.
 
 Out of a folder of texts (`*.txt` or `*.txt.gz`, a sentence a line) it makes `text/train.txt` and
-`text/valid.txt`, which `python -m rnn_jax train --data` learns from, and `vectors.bin`, vectors of
-the same words by word2vec.
+`text/valid.txt`, which language models learn from, `start.bin`, what they begin with, and
+`vectors.bin`, vectors of all their words by word2vec. What `conll2000` reads is made by
+
+    python -m benchmarks.published.texts TEXTS DATA
+    MODEL="--data DATA/text --config benchmarks/published/texts.json --vectors DATA/start.bin"
+    python -m rnn_jax train $MODEL --run DATA/ahead
+    python -m rnn_jax train $MODEL --run DATA/behind --backward
 """
 
 import argparse
@@ -83,10 +88,13 @@ def write(folder: Path, out: Path, words: int, size: int, seed: int) -> None:
         with (out / "text" / f"{name}.txt").open("w", encoding="utf-8") as file:
             for own in part:
                 print(*(spelled(word, known) for word in own), file=file)
-    model = Word2Vec(
-        found[cut:], vector_size=size, window=5, min_count=2, sg=1, epochs=10, seed=seed, workers=1
-    )
-    model.wv.save_word2vec_format(out / "vectors.bin", binary=True)
+    learned = found[cut:], [[spelled(word, known) for word in own] for own in found[cut:]]
+    names = ("vectors.bin", 2, 10), ("start.bin", 1, 3)
+    for text, (name, least, epochs) in zip(learned, names, strict=True):
+        model = Word2Vec(
+            text, vector_size=size, min_count=least, sg=1, epochs=epochs, seed=1, workers=1
+        )
+        model.wv.save_word2vec_format(out / name, binary=True)
 
 
 def main() -> None:
