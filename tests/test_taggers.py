@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rnn_jax as rnn
 from benchmarks.published import atis, conll2000, harness, tagging, texts
 from benchmarks.published.chunks import chunk_scores, chunks
 from rnn_jax.__main__ import main
@@ -76,6 +77,18 @@ def test_ids_windows_and_rare_words():
     assert (dropped[::2] == 2).all()
     assert set(dropped[1::2].tolist()) == {3, tagging.UNKNOWN}
     assert 0.2 < (dropped[1::2] == tagging.UNKNOWN).mean() < 0.3
+
+
+def test_jordan_is_the_cell_of_that_name():
+    layers = rnn.stack(*tagging.jordan(4, 5, 3, 0.5))
+    params = layers.init(jax.random.key(0))
+    (hidden, _, output), _ = params
+    cell = rnn.Jordan(4, 5, 3, output_activation=jax.nn.softmax)
+    own = rnn.JordanParams(hidden.w[:4], hidden.w[4:], hidden.b, output.w, output.b)
+    xs = jax.random.normal(jax.random.key(1), (6, 2, 4))
+    _, logits = rnn.unroll(layers.deterministic(), params, xs)
+    _, probabilities = rnn.unroll(cell, own, xs)
+    np.testing.assert_allclose(jax.nn.softmax(logits), probabilities, rtol=1e-5)
 
 
 def test_what_is_read_of_words():

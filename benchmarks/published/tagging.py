@@ -226,12 +226,16 @@ def elman(width: int, hidden: int, tags: int, rate: float) -> list[Any]:
 
 
 def jordan(width: int, hidden: int, tags: int, rate: float) -> list[Any]:
-    """What was before is in the probabilities of the tags, which are fed back."""
-    del rate  # its hidden layer is within the loop
-    cell = rnn.Jordan(
-        width, hidden, tags, activation=jax.nn.sigmoid, output_activation=jax.nn.softmax
+    """What was before is in the probabilities of the tags, which are fed back.
+
+    `rnn.Jordan`, with dropout on its hidden layer.
+    """
+    cell = rnn.stack(
+        rnn.Dense(width + tags, hidden, jnp.tanh),
+        rnn.Dropout(hidden, rate),
+        rnn.Dense(hidden, tags, jax.nn.softmax),
     )
-    return [cell, Log(tags)]
+    return [rnn.fed_back(cell), Log(tags)]
 
 
 def bidirectional_lstm(width: int, hidden: int, tags: int, rate: float) -> list[Any]:
