@@ -4,27 +4,32 @@ DATA holds `train.txt.gz`, and for the settings that name them a file of word ve
 of a forward and a backward language model.
 """
 
-import contextlib
 import functools
 import gzip
-import io
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 import rnn_jax as rnn
 from benchmarks.published.harness import Problem, main
 from benchmarks.published.tagging import Sentence, problem
 from benchmarks.published.texts import heard, spelled
-from rnn_jax.language.commands import embed_runs
+from rnn_jax import batching
 from rnn_jax.language.errors import InputError
+from rnn_jax.language.learner import Learner, load_params
+from rnn_jax.language.model import reader
 from rnn_jax.language.run import Run
 from rnn_jax.language.text import END_OF_LINE
 
 Row = tuple[str, str, str]
 """A word, its part of speech, its chunk."""
+
+
+TOGETHER = 16
+"""Sentences that a language model reads in one go."""
 
 
 def shape(word: str) -> str:
@@ -80,29 +85,40 @@ def word_vectors(path: Path, texts: Sequence[Sequence[str]]) -> list[np.ndarray]
     return [table[[row.get(heard(word) or "", -1) for word in text]] for text in texts]
 
 
-def contextual_vectors(folders: list[Path], texts: Sequence[Sequence[str]]) -> list[np.ndarray]:
-    """Of each sentence `(n, F)`: all layers of the models, side by side; zeros for punctuation.
+def contextual_vectors(folder: Path, texts: Sequence[Sequence[str]]) -> list[np.ndarray]:
+    """Of each sentence `(n, F)`: all layers of a language model, side by side; zeros for signs.
 
-    The models read one sentence after the other, as in training.
+    The model reads several sentences in one go, as in training.
     """
-    known = Run.open(str(folders[0])).vocabulary().ids
+    run = Run.open(str(folder))
+    config, vocabulary = run.config(), run.vocabulary()
+    learner = Learner(config, len(vocabulary))
+    stack, params = reader(learner.model, load_params(run, learner, None).params)
+
+    @jax.jit
+    def vectors(ids: jax.Array, lengths: jax.Array) -> jax.Array:
+        _, layers = rnn.words.contextual_vectors(
+            stack, params, ids, lengths=lengths, reverse=config.backward
+        )
+        return jnp.concatenate(layers, axis=-1).astype(jnp.float16)
+
     read = [[heard(word) for word in text] for text in texts]
-    with tempfile.TemporaryDirectory() as folder:
-        text, out = Path(folder) / "text.txt", Path(folder) / "vectors.npz"
-        with text.open("w", encoding="utf-8") as file:
-            for own in read:
-                print(*(spelled(word, known) for word in own if word is not None), file=file)
-        with contextlib.redirect_stdout(io.StringIO()):
-            embed_runs([str(path) for path in folders], str(text), str(out))
-        with np.load(out) as found:
-            layers = [found[name] for name in sorted(found) if name.startswith("layer_")]
-            ends = found["ids"] == list(found["tokens"]).index(END_OF_LINE)
-        vectors = np.concatenate(layers, axis=-1, dtype=np.float16, casting="same_kind")[~ends]
-    rows = np.full(sum(map(len, read)), -1)
-    there = [word is not None for own in read for word in own]
-    rows[there] = np.arange(sum(there))
-    vectors = np.concatenate([vectors, np.zeros_like(vectors[:1])])
-    return [vectors[own] for own in np.split(rows, np.cumsum([*map(len, read)])[:-1])]
+    said = [[spelled(word, vocabulary.ids) for word in own if word is not None] for own in read]
+    groups = [said[first : first + TOGETHER] for first in range(0, len(said), TOGETHER)]
+    ids = [
+        vocabulary.encode([END_OF_LINE, *(word for own in group for word in (*own, END_OF_LINE))])
+        for group in groups
+    ]
+    parts = {}
+    for batch in batching.bucket(ids, 4, 16):
+        parts |= batch.split(vectors(batch.xs, batch.lengths))
+    rows = iter(
+        row
+        for index in range(len(groups))
+        for row in parts[index][ids[index] != vocabulary.ids[END_OF_LINE]]
+    )
+    nothing = np.zeros(parts[0].shape[-1], parts[0].dtype)
+    return [np.stack([nothing if word is None else next(rows) for word in own]) for own in read]
 
 
 def read(data: Path, settings: dict, file: Path) -> list[Sentence]:
@@ -110,9 +126,7 @@ def read(data: Path, settings: dict, file: Path) -> list[Sentence]:
     found = rows(file)
     texts = [[word for word, _, _ in own] for own in found]
     sources = [word_vectors(data / name, texts) for name in settings["word vectors"]]
-    if settings["language models"]:
-        folders = [data / name for name in settings["language models"]]
-        sources.append(contextual_vectors(folders, texts))
+    sources += [contextual_vectors(data / name, texts) for name in settings["language models"]]
     sentences = []
     for index, own in enumerate(found):
         columns = [
