@@ -144,7 +144,7 @@ def small(name, tmp_path, **training):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["atis", "atis_elman", "atis_jordan"])
+@pytest.mark.parametrize("name", ["atis", "atis_elman", "atis_jordan", "atis_bidirectional_jordan"])
 def test_slots_that_one_word_tells_are_learned(name, flights, tmp_path):
     command = f"{flights} {small(name, tmp_path, epochs=30)} --test {flights}/test.seq.in"
     result = harness.main(atis.build, None, command.split())
@@ -153,7 +153,7 @@ def test_slots_that_one_word_tells_are_learned(name, flights, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["conll2000", "conll2000_word2vec", "conll2000_contextual"])
+@pytest.mark.parametrize("name", ["conll2000", "conll2000_tenth_word2vec", "conll2000_contextual"])
 def test_chunks_of_a_small_file_are_scored(name, tmp_path):
     """A text of its own for word vectors and language models, as the commands make them."""
     data = tmp_path / "data"

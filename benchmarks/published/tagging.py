@@ -226,16 +226,24 @@ def elman(width: int, hidden: int, tags: int, rate: float) -> list[Any]:
 
 
 def jordan(width: int, hidden: int, tags: int, rate: float) -> list[Any]:
-    """What was before is in the probabilities of the tags, which are fed back.
+    """What was before is in the probabilities of the tags, which are fed back."""
+    return [_jordan(width, hidden, tags, rate), Log(tags)]
 
-    `rnn.Jordan`, with dropout on its hidden layer.
-    """
+
+def bidirectional_jordan(width: int, hidden: int, tags: int, rate: float) -> list[Any]:
+    """Two Jordan networks, one from the end; their probabilities are multiplied."""
+    one = _jordan(width, hidden, tags, rate)
+    return [rnn.bidirectional(one, one, merge=jnp.multiply), Log(tags)]
+
+
+def _jordan(width: int, hidden: int, tags: int, rate: float) -> rnn.Cell:
+    """`rnn.Jordan`, with dropout on its hidden layer."""
     cell = rnn.stack(
         rnn.Dense(width + tags, hidden, jnp.tanh),
         rnn.Dropout(hidden, rate),
         rnn.Dense(hidden, tags, jax.nn.softmax),
     )
-    return [rnn.fed_back(cell), Log(tags)]
+    return rnn.fed_back(cell)
 
 
 def bidirectional_lstm(width: int, hidden: int, tags: int, rate: float) -> list[Any]:
@@ -248,6 +256,7 @@ def bidirectional_lstm(width: int, hidden: int, tags: int, rate: float) -> list[
 LAYERS: dict[str, Callable[[int, int, int, float], list[Any]]] = {
     "elman": elman,
     "jordan": jordan,
+    "bidirectional jordan": bidirectional_jordan,
     "bidirectional lstm": bidirectional_lstm,
 }
 
