@@ -1,6 +1,7 @@
 """The published tables of taggers: their score, what they read, and a run at the smallest size."""
 
 import gzip
+import itertools
 import json
 import re
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 import rnn_jax as rnn
 from benchmarks.published import atis, conll2000, harness, tagging, texts
-from benchmarks.published.chunks import chunk_scores, chunks
+from benchmarks.published.chunks import chunk_scores, chunks, follows, likeliest
 from rnn_jax.__main__ import main
 from rnn_jax.language.errors import InputError
 
@@ -63,6 +64,22 @@ def test_what_is_right_is_scored_so(sentences):
     scores = chunk_scores(sentences, sentences)
     assert set(scores.values()) <= {0, 100}
     assert (scores["F1"] == 100) == any(tag != "O" for tags in sentences for tag in tags)
+
+
+@given(seed=st.integers(0, 2**32 - 1), length=st.integers(1, 5))
+def test_the_likeliest_tags_are_those_of_exhaustive_search(seed, length):
+    tags = ["B-NP", "B-VP", "I-NP", "I-VP", "O"]
+    scores = np.random.default_rng(seed).normal(size=(length, len(tags)))
+
+    def valid(path):
+        steps = zip(["O", *path], path, strict=False)
+        return all(tag[0] != "I" or last[1:] == tag[1:] for last, tag in steps)
+
+    paths = [path for path in itertools.product(tags, repeat=length) if valid(path)]
+    best = max(
+        paths, key=lambda path: sum(s[tags.index(t)] for s, t in zip(scores, path, strict=True))
+    )
+    assert tuple(tags[n] for n in likeliest(scores, follows(tags))) == best
 
 
 def test_ids_windows_and_rare_words():

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 
 def chunks(tags: Sequence[str]) -> list[tuple[str, int, int]]:
     """(kind, start, stop) of each chunk of a sentence, from its tags O, B-KIND and I-KIND.
@@ -37,3 +39,31 @@ def chunk_scores(
         "precision": 100 * right / max(1, guessed),
         "recall": 100 * right / max(1, there),
     }
+
+
+def follows(tags: Sequence[str]) -> np.ndarray:
+    """`(tags + 1, tags)` of bool: which tag may follow which, and in the last row begin a sentence.
+
+    An I follows a B or an I of its kind alone.
+    """
+    before = [*tags, "O"]
+    return np.array(
+        [[tag[0] != "I" or last[1:] == tag[1:] for tag in tags] for last in before], bool
+    )
+
+
+def likeliest(scores: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """The sequence of highest sum of scores `(n, tags)` in which each tag may follow the last.
+
+    `allowed` is of `follows`. Source: Viterbi, IEEE Transactions on Information Theory 13, 1967.
+    """
+    barred = np.where(allowed, 0.0, -np.inf)
+    best, back = scores[0] + barred[-1], []
+    for own in scores[1:]:
+        through = best[:, None] + barred[:-1]
+        back.append(through.argmax(0))
+        best = through.max(0) + own
+    path = [int(best.argmax())]
+    for step in reversed(back):
+        path.append(int(step[path[-1]]))
+    return np.array(path[::-1])

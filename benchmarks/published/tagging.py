@@ -13,7 +13,7 @@ import numpy as np
 import optax
 
 import rnn_jax as rnn
-from benchmarks.published.chunks import chunk_scores
+from benchmarks.published.chunks import chunk_scores, follows, likeliest
 from benchmarks.published.harness import Problem
 from rnn_jax import batching
 
@@ -188,19 +188,18 @@ class Tagger:
         return losses.sum(where=batch.mask) / batch.mask.sum()
 
     def tag(self, params: Any, read: Sequence[Words]) -> list[list[str]]:
-        """The likeliest tag of each word."""
+        """The likeliest tags of each sentence that make chunks: no I without its beginning."""
         said: list[list[str]] = [[]] * len(read)
+        allowed = follows(self.tags)
         for batch in self.batches(read):
-            found = self._likeliest(params, batch.xs, batch.lengths)
-            for index, tags in batch.split(found).items():
-                said[index] = [self.tags[tag] for tag in tags]
+            scores = self._log_probabilities(params, batch.xs, batch.lengths)
+            for index, own in batch.split(scores).items():
+                said[index] = [self.tags[tag] for tag in likeliest(own, allowed)]
         return said
 
     @functools.cached_property
-    def _likeliest(self) -> Callable[..., jax.Array]:
-        return jax.jit(
-            lambda params, words, lengths: self.logits(params, words, lengths).argmax(-1)
-        )
+    def _log_probabilities(self) -> Callable[..., jax.Array]:
+        return jax.jit(lambda *inputs: jax.nn.log_softmax(self.logits(*inputs)))
 
 
 @dataclasses.dataclass(frozen=True)
