@@ -115,8 +115,9 @@ def heads(cell: SplitCell, number: int) -> Heads:
     cell, each `(number, ...)`. Carry: that of the cell, each `(*batch, number, ...)`.
 
     Cost of a step: that of the cell, so many times. What a step multiplies by is smaller than with
-    one matrix, and by `Fused` each head is a kernel's own, whose weights fit a chip where one
-    matrix would not. `Newton` solves for each head alone. Heads meet in the next layer of a stack.
+    one matrix, and by `Fused` a program of the kernel runs one head, whose weights fit a chip where
+    one matrix would not. `Newton` solves for each head alone. Heads meet in the next layer of a
+    stack.
     Sources: Beck et al., NeurIPS 2024, arXiv:2405.04517 (sLSTM of xLSTM); Pöppel et al., ICLR 2025,
     arXiv:2412.07752 (FlashRNN).
 
