@@ -124,6 +124,7 @@ def test_language_models_are_timed_in_turns(monkeypatch):
     assert "| gru | torch | not installed | | | |" in language.table(result)
 
 
+@pytest.mark.slow
 def test_a_step_can_have_a_process_of_its_own():
     here = os.getpid()
     with contextlib.closing(Apart(counting, here)) as step:

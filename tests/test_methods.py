@@ -272,6 +272,7 @@ def test_second_derivatives_through_a_mapped_cotangent_are_those_of_a_scan(key):
     assert_close(hessian(cell, rnn.BPTT(chunk=2), params), expected, 1e-11)
 
 
+@pytest.mark.slow
 def test_nested_checkpoints_around_any_method(key):
     cell = rnn.GRU(2, 3)
     params = cell.init(key, jnp.float64)

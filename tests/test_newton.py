@@ -219,6 +219,7 @@ def test_what_is_not_certified_is_run_step_by_step():
         assert orbit_of(params, np.asarray(xs), np.asarray(found)) < 1e-14
 
 
+@pytest.mark.slow
 def test_the_carries_of_the_last_update_are_where_the_next_one_starts():
     cell, plain = rnn.guided(rnn.LSTM(2, 4)), rnn.LSTM(2, 4)
     params = cell.init(jax.random.key(0), jnp.float64)

@@ -28,7 +28,7 @@ def execute(notebook, folder, **environment):
 
 
 # The other three train for longer; `make test-all` runs them too.
-QUICK = {"quickstart.ipynb", "chaos.ipynb"}
+QUICK = {"quickstart.ipynb"}
 
 
 @pytest.mark.parametrize(

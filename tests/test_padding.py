@@ -161,6 +161,7 @@ LAYERS = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(
     data=st.data(),

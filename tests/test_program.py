@@ -72,7 +72,7 @@ def test_an_elman_computes_no_preactivation_again():
     assert sine == 3 * STEPS // CHUNK  # and again backward, with recur
 
 
-@pytest.mark.parametrize("name", ["gru", "lstm"])
+@pytest.mark.parametrize("name", ["gru", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_what_is_stored_is_not_computed_again(name):
     """With preactivations kept, matmuls over a chunk's rows are `project`, once."""
     cell, width = CELLS[name]
@@ -123,7 +123,7 @@ def test_temporaries_are_the_carries(name, leaves):
 
 @pytest.mark.parametrize(
     ("every", "growth"),
-    [(None, 4.0), ("sqrt", 1 / 8), ("log", 1 / 8)],
+    [(None, 4.0), pytest.param("sqrt", 1 / 8, marks=pytest.mark.slow), ("log", 1 / 8)],
     ids=str,
 )
 def test_the_carries_kept_for_a_gradient_grow_as_the_checkpoint_says(every, growth):

@@ -80,6 +80,7 @@ def lines(folder):
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_checkpoint_or_later_goes_on(place):
     killed = place / "killed"
     assert kill_when((killed / "config.json").exists, *start("killed"), cwd=place)
@@ -129,6 +130,7 @@ def damage(checkpoint):
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_named_with_the_way_on(place, tmp_path):
     copy = shutil.copytree(place / "whole", tmp_path / "copy")
     damage(copy / "checkpoints" / "150")

@@ -253,6 +253,7 @@ def test_a_run_with_everything_on_goes_on_as_if_nothing_had_happened(place, monk
     assert [r["epoch"] for r in records if r["split"] == "validation"] == [*range(1, 9)]
 
 
+@pytest.mark.slow
 def test_patience_ends_a_run_and_the_best_is_what_is_used(place, capsys):
     words = [
         "--learning-rate",

@@ -49,8 +49,8 @@ def bucket_pairs(
     >>> sounds = [np.ones(n, int) for n in (2, 5, 7)]
     >>> for batch in rnn.batching.bucket_pairs(words, sounds, buckets=2, batch_size=2):
     ...     print(batch.source.lengths, batch.source.xs.shape, batch.target.lengths)
-    [3 4] (4, 2) [2 5]
-    [8 0] (8, 2) [7 0]
+    [3 0] (3, 2) [2 0]
+    [4 8] (8, 2) [5 7]
     """
     sources, s = check_sequences("bucket_pairs", sources)
     targets, t = check_sequences("bucket_pairs", targets)
