@@ -140,7 +140,7 @@ def agree_with_the_loop(data, case, reverse):
     check(case, rnn.BPTT(chunk=2), reverse, *marks(data.draw, STEPS, BATCH))
 
 
-@every("recurrence")
+@every("direction")
 def test_padded_sequences_are_those_of_the_loop(case):
     agree_with_the_loop(case=case, reverse=False)
 
