@@ -75,9 +75,9 @@ class Layer(abc.ABC):
         if not dataclasses.is_dataclass(self):
             return object.__repr__(self)
         shown = [
-            f"{f.name}={_shown(getattr(self, f.name))}"
+            f"{f.name}={text}"
             for f in dataclasses.fields(self)
-            if f.repr and _shown(getattr(self, f.name)) != _shown(f.default)
+            if f.repr and (text := _shown(getattr(self, f.name))) != _shown(f.default)
         ]
         return f"{type(self).__qualname__}({', '.join(shown)})"
 

@@ -117,6 +117,9 @@ def refused(split):
     for method in (IN_CHUNKS, rnn.Automatic()):
         with pytest.raises(rnn.StructureError, match="is not linear in its carry"):
             rnn.unroll(gru, params, xs, method=method)
+    several = rnn.heads(rnn.LRU(2, 3), 2)
+    with pytest.raises(rnn.ArgumentError, match="along time, and heads are run side by side"):
+        rnn.unroll(several, several.init(jax.random.key(0), jnp.float64), xs, method=IN_CHUNKS)
     with pytest.raises(rnn.ArgumentError, match="split over 4 devices along time"):
         rnn.analysis.lyapunov_spectrum(gru, params, xs)
     with pytest.raises(rnn.ShapeError, match="only time and batch axes may be"):

@@ -12,6 +12,7 @@ from rnn_jax.arguments.settings import positive, settle
 from rnn_jax.cell import Carry, Method, Params, SplitCell
 from rnn_jax.combinators.fit import check_part, describe, output
 from rnn_jax.combinators.wrapper import Wrapper
+from rnn_jax.devices.sharding import parts_of_time
 from rnn_jax.errors import ArgumentError
 from rnn_jax.noise import some_key
 from rnn_jax.recurrence.side_by_side import SideBySide
@@ -83,6 +84,12 @@ class Heads(Wrapper, SplitCell):
         self, params: Params, xs: Any, carry: Carry, steps: Steps, method: Method
     ) -> tuple[Carry, jax.Array]:
         """Hand the loop of each head to `method`: no head reads another."""
+        devices = parts_of_time(xs)
+        if devices > 1:
+            raise ArgumentError(
+                f"{self!r}: xs is split over {devices} devices along time, and heads are run side "
+                "by side over all of it; jax.reshard splits xs anew, along its batch."
+            )
         axes = self._leading(xs) - 1
         beside = SideBySide(method, self.number)
 
@@ -129,7 +136,8 @@ def heads(cell: SplitCell, number: int) -> Heads:
     ((2, 4, 16), (5, 2, 4), (7, 5, 8))
 
     Raises `ArgumentError` for a cell whose step does not split, one with noise of its own, one that
-    carries nothing or emits more than one axis, and for a number that is not a positive integer.
+    carries nothing or emits more than one axis, for a number that is not a positive integer, and,
+    run, for an `xs` whose time is split over devices.
     """
     check_part("heads: the cell", cell, SplitCell)
     return Heads(cell, positive("heads: number", number))
