@@ -12,7 +12,7 @@ import rnn_jax as rnn
 from rnn_jax.__main__ import parser
 from rnn_jax.language.cells import CELLS
 from rnn_jax.language.config import LEVELS, Config, settings
-from rnn_jax.language.corpus import load, streams
+from rnn_jax.language.corpus import Streams, load
 from rnn_jax.language.errors import InputError, RunError
 from rnn_jax.language.evaluate import evaluate
 from rnn_jax.language.files import JsonLines, write_whole
@@ -172,9 +172,24 @@ def test_training_and_validation_are_the_two_ends_of_one_text(tmp_path):
 
 
 def test_streams_are_contiguous():
-    inputs, targets = streams(np.arange(14), batch=3)
+    streams = Streams(np.arange(14), batch=3)
+    inputs, targets = streams.window(0, streams.length)
     assert inputs.T.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
     assert (targets == inputs + 1).all()
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_window_is_a_part_of_the_streams_and_reads_no_more(tmp_path, turn):
+    np.save(tmp_path / "ids.npy", np.arange(200, dtype=np.uint8))
+    ids = np.load(tmp_path / "ids.npy", mmap_mode="r")[::turn]
+    streams = Streams(ids, batch=6)
+    whole = streams.window(0, streams.length)
+    assert {part.dtype for part in whole} == {np.dtype(np.int32)}
+    for part, wanted in zip(streams.window(7, 11, slice(2, 5)), whole, strict=True):
+        np.testing.assert_array_equal(part, wanted[7:18, 2:5])
+        assert part.flags.c_contiguous
+    assert np.shares_memory(streams._inputs, ids)
+    assert np.shares_memory(streams._targets, ids)
 
 
 # -- the model -------------------------------------------------------------------------------------

@@ -191,17 +191,45 @@ def log_frequencies(ids: np.ndarray, size: int) -> np.ndarray:
     return np.log(counts / counts.sum()).astype(np.float32)
 
 
-def streams(ids: np.ndarray, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a text into `batch` contiguous streams that are read side by side.
+class Streams:
+    """A text cut into `batch` contiguous streams that are read side by side.
 
     Args:
-        ids: (T,) tokens.
+        ids: (T,) tokens, in memory or in a file that is mapped into it.
         batch: the number of streams; fewer than `batch` tokens at the end are left over.
 
-    Returns:
-        (inputs, targets), both (T', batch): `targets[t, b]` follows `inputs[t, b]` in the text.
+    >>> import numpy as np
+    >>> from rnn_jax.language.corpus import Streams
+    >>> streams = Streams(np.arange(10), batch=3)
+    >>> inputs, targets = streams.window(1, 2)
+    >>> streams.length, inputs.tolist(), targets.tolist()
+    (3, [[1, 4, 7], [2, 5, 8]], [[2, 5, 8], [3, 6, 9]])
     """
-    length = (len(ids) - 1) // batch
-    inputs = ids[: length * batch].reshape(batch, length).T
-    targets = ids[1 : length * batch + 1].reshape(batch, length).T
-    return np.ascontiguousarray(inputs), np.ascontiguousarray(targets)
+
+    def __init__(self, ids: np.ndarray, batch: int) -> None:
+        self.length = (len(ids) - 1) // batch
+        # Views, both: of a file nothing is read before a window is.
+        used = self.length * batch
+        self._inputs = ids[:used].reshape(batch, self.length)
+        self._targets = ids[1 : used + 1].reshape(batch, self.length)
+
+    length: int
+    """The steps of each stream."""
+
+    def window(
+        self, start: int, steps: int, rows: slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The steps from `start` on: (inputs, targets), both (steps, rows) int32.
+
+        `targets[t, b]` follows `inputs[t, b]` in the text. Of the text nothing is read but these.
+
+        Args:
+            start: the first step, from 0.
+            steps: how many; fewer at the end of the streams.
+            rows: which of the streams.
+        """
+        place = (rows, slice(start, start + steps))
+        inputs, targets = (
+            np.ascontiguousarray(part[place].T, np.int32) for part in (self._inputs, self._targets)
+        )
+        return inputs, targets

@@ -16,7 +16,7 @@ import rnn_jax as rnn
 from rnn_jax.language.baselines import Baselines
 from rnn_jax.language.checkpoints import Checkpoints, Progress
 from rnn_jax.language.config import Config
-from rnn_jax.language.corpus import Corpus, log_frequencies, streams
+from rnn_jax.language.corpus import Corpus, Streams, log_frequencies
 from rnn_jax.language.display import Display
 from rnn_jax.language.errors import InputError, Interrupted, RunError, reason
 from rnn_jax.language.evaluate import evaluate
@@ -96,8 +96,8 @@ class _Training:
         self.run, self.config, self.checkpoints = run, config, checkpoints
         self.baselines = baselines
         self.validation = corpus.split("validation")
-        self.inputs, self.targets = streams(corpus.train, config.batch)
-        self.updates_per_epoch = updates_per_epoch(config, len(self.inputs))
+        self.streams = Streams(corpus.train, config.batch)
+        self.updates_per_epoch = updates_per_epoch(config, self.streams.length)
         self.biases = log_frequencies(corpus.train, len(corpus.vocabulary))
         self.total = config.steps or config.epochs * self.updates_per_epoch
         if self.total >= 2**31:
@@ -176,10 +176,7 @@ class _Training:
                     self.state = self.learner.trainer.restart(self.state)
                 at = offset(config, self.step // epoch) + number * stride
                 self.state, metrics = update(
-                    self.state,
-                    self.inputs[at : at + window],
-                    self.targets[at : at + window],
-                    self.step,
+                    self.state, *self.streams.window(at, window), self.step
                 )
                 # Reading a number waits for it. While the last update's is read, this one runs.
                 if unread is not None:
