@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import io
 import os
 import sys
@@ -14,6 +15,7 @@ from typing import Any, NoReturn
 from rnn_jax.errors import RNNError
 from rnn_jax.language.config import RESUMABLE, Config, Setting, option, read_settings, settings
 from rnn_jax.language.errors import InputError, Interrupted, RunError
+from rnn_jax.language.workers import Workers
 from rnn_jax.process.allocator import keep_memory
 from rnn_jax.process.interrupts import INTERRUPTED, end, started
 
@@ -56,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     )
     for name, rule in settings().items():
         _add_setting(train, name, rule)
+    _add_workers(train)
 
     sample = commands.add_parser("sample", help="let a run's model write")
     sample.set_defaults(handle=_sample)
@@ -151,6 +154,32 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+def _add_workers(train: argparse.ArgumentParser) -> None:
+    """Options that are no settings of the run: with others it is the same run."""
+    workers = train.add_argument_group(
+        "devices and processes", "how many work on the run; a checkpoint of some goes on on others"
+    )
+    workers.add_argument(
+        "--devices", type=int, metavar="N", help="split the streams of a batch over N devices"
+    )
+    workers.add_argument(
+        "--mesh",
+        dest="parts",
+        metavar="data=N,model=M",
+        help="split the streams over N devices, and the units of the layers over M: N x M in all",
+    )
+    workers.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="start one of several processes: where the first one can be reached; auto: as SLURM, "
+        "MPI, Kubernetes or a TPU pod say",
+    )
+    workers.add_argument("--processes", type=int, metavar="N", help="how many processes there are")
+    workers.add_argument(
+        "--process-id", type=int, metavar="N", help="which of them this is, from 0"
+    )
+
+
 def _add_setting(command: argparse.ArgumentParser, name: str, rule: Setting) -> None:
     if rule.kind is bool:
         command.add_argument(option(name), action=argparse.BooleanOptionalAction, help=rule.help)
@@ -203,6 +232,8 @@ def _commands() -> ModuleType:
 
 def _train(arguments: argparse.Namespace) -> None:
     given = _given(arguments, settings())
+    names = [field.name for field in dataclasses.fields(Workers)]
+    workers = Workers(**{name: getattr(arguments, name) for name in names})
     if arguments.resume is not None:
         extra = [option(name) for name in given if name not in RESUMABLE]
         extra += [option(name) for name in _given(arguments, ("run", "config"))]
@@ -211,13 +242,13 @@ def _train(arguments: argparse.Namespace) -> None:
                 "--resume goes on with the run's own settings, but for "
                 f"{', '.join(map(option, RESUMABLE))}; leave out {', '.join(extra)}"
             )
-        return _commands().resume_run(arguments.resume, arguments.from_step, given)
+        return _commands().resume_run(arguments.resume, arguments.from_step, given, workers)
     if arguments.from_step is not None:
         raise InputError("--from-step goes with --resume")
     if arguments.config is not None:
         given = _absolute(read_settings(Path(arguments.config))) | given
     config = Config(**given)
-    return _commands().start_run(config, arguments.run)
+    return _commands().start_run(config, arguments.run, workers)
 
 
 def _given(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:

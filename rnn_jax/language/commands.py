@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from rnn_jax.language import plots
 from rnn_jax.language.baselines import Baselines, baselines
@@ -21,7 +23,9 @@ from rnn_jax.language.evaluate import Evaluation, evaluate_adapting, token_losse
 from rnn_jax.language.files import write_whole
 from rnn_jax.language.generate import filters_of, one_text, write
 from rnn_jax.language.learner import Learner, load_params
+from rnn_jax.language.mesh import meet
 from rnn_jax.language.model import count, reader
+from rnn_jax.language.processes import from_first, is_first, mourned, same, together
 from rnn_jax.language.report import report
 from rnn_jax.language.run import Run
 from rnn_jax.language.share import share
@@ -30,29 +34,44 @@ from rnn_jax.language.spectrum import words
 from rnn_jax.language.spectrum.measure import measure
 from rnn_jax.language.train import out_of_memory, train
 from rnn_jax.language.vectors import first_table
+from rnn_jax.language.workers import Workers
+
+_ANEW = "start all of them again; a run that has a checkpoint goes on by train --resume"
 
 
-def start_run(config: Config, folder: str | None) -> None:
+def start_run(config: Config, folder: str | None, workers: Workers) -> None:
     """Train a new run, in a folder of its own."""
+    with mourned(_ANEW):
+        mesh = meet(workers, _ANEW)
+        same("settings", config.without_places().to_json())
+        corpora: list[Corpus] = []
+
+        def create() -> str:
+            run, corpus = _create(config, folder)
+            corpora.append(corpus)
+            return str(run.folder)
+
+        _train(from_first(create), config, corpora, None, mesh)
+
+
+def resume_run(folder: str, from_step: int | None, given: dict[str, Any], workers: Workers) -> None:
+    """Go on with a run by its own config, but for the settings that are `given` anew."""
+    again = f"`{Run(Path(folder)).resume_command}` goes on from the last checkpoint"
+    with mourned(again):
+        mesh = meet(workers, again)
+        config = together(lambda: Run.open(folder).config().resumed(**given))
+        same("settings", config.without_places().to_json())
+        _train(folder, config, [], from_step, mesh)
+
+
+def _create(config: Config, folder: str | None) -> tuple[Run, Corpus]:
     corpus = load(config)
     Learner(config, len(corpus.vocabulary)).check_memory()
     table = None
     if config.vectors is not None:
         table, known = first_table(config, corpus.vocabulary)
         print(f"{config.vectors} has {known:,} of the {len(table):,} tokens", flush=True)
-    run = Run.create(folder, config, corpus, table)
-    with run.locked():
-        _train(run, config, corpus, None)
-
-
-def resume_run(folder: str, from_step: int | None, given: dict[str, Any]) -> None:
-    """Go on with a run by its own config, but for the settings that are `given` anew."""
-    run = Run.open(folder)
-    with run.locked():
-        config = run.config().resumed(**given)
-        corpus = run.corpus(config)
-        Learner(config, len(corpus.vocabulary)).check_memory()
-        _train(run, config, corpus, from_step)
+    return Run.create(folder, config, corpus, table), corpus
 
 
 def sample_run(
@@ -209,21 +228,39 @@ def share_run(folder: str, out: str, step: int | None) -> None:
     print(f"{out}: {', '.join(files)}; the model of step {loaded.step}{loaded.chosen}")
 
 
-def _train(run: Run, config: Config, corpus: Corpus, from_step: int | None) -> None:
-    counted = _baselines(corpus)
-    learner = Learner(config, len(corpus.vocabulary))
-    print(
-        f"{config.cell}, {config.layers} x {config.hidden} units, "
-        f"{count(learner.like().best):,} parameters; {len(corpus.train):,} tokens to learn from, "
-        f"{len(corpus.validation):,} for validation, {len(corpus.vocabulary):,} different ones\n"
-        f"run folder: {run.folder}",
-        flush=True,
-    )
-    best = train(run, config, corpus, counted, from_step)
-    try:
-        print(report(run, corpus, best))
-    except OSError as error:
-        raise RunError(f"cannot write to {run.folder}: {reason(error)}") from error
+def _train(
+    folder: str, config: Config, corpora: list[Corpus], from_step: int | None, mesh: Mesh
+) -> None:
+    """Train a run that is there; `corpora` has its text, if this process has read it already."""
+    run = Run.open(folder, writes=is_first())
+    with contextlib.ExitStack() as lock:
+        together(lambda: lock.enter_context(run.locked()))
+        corpus = together(lambda: corpora[0] if corpora else run.corpus(config))
+        learner = Learner(config, len(corpus.vocabulary))
+        together(learner.check_memory)
+        counted = _baselines(corpus) if is_first() else None
+        print(
+            f"{config.cell}, {config.layers} x {config.hidden} units, "
+            f"{count(learner.like().best):,} parameters; {len(corpus.train):,} tokens to learn "
+            f"from, {len(corpus.validation):,} for validation, {len(corpus.vocabulary):,} "
+            f"different ones\n{_devices(mesh)}run folder: {run.folder}",
+            flush=True,
+        )
+        best = train(run, config, corpus, counted, from_step, mesh)
+        if not is_first():
+            return
+        try:
+            print(report(run, corpus, best))
+        except OSError as error:
+            raise RunError(f"cannot write to {run.folder}: {reason(error)}") from error
+
+
+def _devices(mesh: Mesh) -> str:
+    """What to say of more than one device."""
+    if mesh.size == 1:
+        return ""
+    shape = ", ".join(f"{name} {size}" for name, size in mesh.shape.items())
+    return f"{mesh.size} devices ({shape}) of {jax.process_count()} processes\n"
 
 
 def _baselines(corpus: Corpus) -> Baselines:

@@ -188,6 +188,10 @@ class Config:
         """The last token of a stream that an epoch may begin at."""
         return self.effective_stride - 1 if self.jitter else 0
 
+    def without_places(self) -> Config:
+        """The same settings, wherever the text lies: what processes on many machines agree on."""
+        return dataclasses.replace(self, text=None, data=None)
+
     def turned(self, ids: np.ndarray) -> np.ndarray:
         """Tokens (T, ...) of a text in the order in which the model reads them, and back."""
         return ids[::-1] if self.backward else ids

@@ -20,13 +20,17 @@ class Display:
         tokens: tokens that an update learns from.
         epoch: updates of an epoch.
         level: `char` or `word`.
+        shown: False for a process beside the one that is looked at.
     """
 
-    def __init__(self, total: int, done: int, tokens: int, epoch: int, level: str) -> None:
+    def __init__(
+        self, total: int, done: int, tokens: int, epoch: int, level: str, shown: bool = True
+    ) -> None:
         self._tokens = tokens
         self._epoch = epoch
         self._level = level
         self._paused = True
+        self._shown = shown
         self._bar = tqdm(
             total=total,
             initial=done,
@@ -34,7 +38,7 @@ class Display:
             # tqdm's own rate counts updates; what compares with other runs is tokens.
             bar_format="{percentage:3.0f}%|{bar}| {n}/{total} [{remaining} left]{postfix}",
             dynamic_ncols=True,
-            disable=None,
+            disable=None if shown else True,
         )
 
     def __enter__(self) -> Display:
@@ -71,6 +75,8 @@ class Display:
 
     def line(self, text: str) -> None:
         """A line above the bar."""
+        if not self._shown:
+            return
         if self._bar.disable:
             print(text, file=sys.stderr, flush=True)
         else:

@@ -13,6 +13,10 @@ class RunError(RNNError):
     """A run that cannot go on: its folder, a checkpoint, its numbers. Says what is kept."""
 
 
+class Lost(RunError):
+    """Another process of the run is gone. The message says how to go on."""
+
+
 class Interrupted(RNNError):
     """The user pressed ctrl-C. The message says how to go on."""
 

@@ -59,19 +59,27 @@ class JsonLines:
     Args:
         path: where it lies.
         sound: whether what a line holds is a record of this file; with its "step", in any case.
+        writes: whether this process is the one that does; others may read.
     """
 
-    def __init__(self, path: Path, sound: Callable[[Any], bool] = lambda _: True) -> None:
+    def __init__(
+        self, path: Path, sound: Callable[[Any], bool] = lambda _: True, writes: bool = True
+    ) -> None:
         self.path = path
         self._sound = sound
+        self._writes = writes
 
     def append(self, record: dict[str, Any]) -> None:
         """Add a line; a killed process leaves all of it behind, or a part that `keep` removes."""
+        if not self._writes:
+            return
         with self.path.open("ab") as file:
             file.write((json.dumps(record) + "\n").encode())
 
     def sync(self) -> int:
         """Wait until the lines are on the disk; the size of the file in bytes."""
+        if not self._writes:
+            return 0
         with self.path.open("ab") as file:
             os.fsync(file.fileno())
             return file.tell()
@@ -124,6 +132,8 @@ class JsonLines:
             A sentence, if it was not all that was to be there. What is dropped then stays beside
             the file, in a copy of it.
         """
+        if not self._writes:
+            return None
         if kept.whole:
             with self.path.open("ab") as file:
                 file.truncate(len(kept.content))

@@ -78,11 +78,11 @@ class Learner:
             table: (V, E) of the embedding, drawn if None.
         """
         # One compilation instead of one for every operation.
-        return jax.jit(self._start)(biases, table)
+        return jax.jit(self.start_in_place)(biases, table)
 
     def like(self) -> Any:
         """The shapes and dtypes of a state."""
-        return jax.eval_shape(self._start)
+        return jax.eval_shape(self.start_in_place)
 
     def check_memory(self) -> None:
         """Make sure that the machine can hold the state at all, before anything is made.
@@ -100,7 +100,10 @@ class Learner:
                 f"has {there / 2**30:,.0f}; make --hidden, --embedding or --layers smaller"
             )
 
-    def _start(self, biases: jax.Array | None = None, table: jax.Array | None = None) -> State:
+    def start_in_place(
+        self, biases: jax.Array | None = None, table: jax.Array | None = None
+    ) -> State:
+        """`start`, yours to compile."""
         params = self.model.init(jax.random.key(self.config.seed))
         if table is not None:
             params = map_vectors(lambda _: rnn.EmbeddingParams(table), params)

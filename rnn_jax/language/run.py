@@ -25,17 +25,22 @@ class Run:
     """A folder with everything that a run is, and that came out of it.
 
     `config.json` is written last of what a run needs: a folder that has it holds a run.
+
+    Args:
+        folder: where it lies.
+        writes: whether this process is the one that writes there, of all that train the run.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, writes: bool = True) -> None:
         self.folder = folder
+        self._writes = writes
         self.config_file = folder / "config.json"
         self.vocabulary_file = folder / "vocabulary.json"
         self.default_text = folder / "default_text.txt"
         self.vectors = folder / "vectors.npy"
         self.checkpoints = folder / "checkpoints"
-        self.metrics = JsonLines(folder / "metrics.jsonl", is_measured)
-        self.timings = JsonLines(folder / "timings.jsonl")
+        self.metrics = JsonLines(folder / "metrics.jsonl", is_measured, writes)
+        self.timings = JsonLines(folder / "timings.jsonl", writes=writes)
         self.report = folder / "report.json"
         self.sample = folder / "sample.txt"
         self.learning_curve = folder / "learning_curve.png"
@@ -81,13 +86,13 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, folder: str) -> Run:
+    def open(cls, folder: str, writes: bool = True) -> Run:
         """A run that was started before.
 
         Raises:
             InputError: there is none in that folder.
         """
-        run = cls(Path(folder))
+        run = cls(Path(folder), writes)
         if not run.config_file.is_file():
             raise InputError(f"no run in {folder} (it has no config.json)")
         return run
@@ -97,12 +102,19 @@ class Run:
         """What to type to go on with this run."""
         return f"python -m rnn_jax train --resume {shlex.quote(str(self.folder))}"
 
+    @property
+    def again(self) -> str:
+        """The same in words, for whoever lost a run."""
+        return f"`{self.resume_command}` goes on from the last checkpoint"
+
     def config(self) -> Config:
         """The settings that the run was started with, or last went on with."""
         return Config.read(self.config_file)
 
     def write_config(self, config: Config) -> None:
         """Write down other settings, at one stroke."""
+        if not self._writes:
+            return
         write_whole(self.config_file, config.to_json())
 
     def vocabulary(self) -> Vocabulary:
@@ -171,6 +183,9 @@ class Run:
         try:
             import fcntl
         except ImportError:  # Windows
+            yield
+            return
+        if not self._writes:  # the process that does holds it for all
             yield
             return
         path = self.folder / "lock"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 import rnn_jax as rnn
 from rnn_jax.language.baselines import Baselines
@@ -22,7 +23,9 @@ from rnn_jax.language.errors import InputError, Interrupted, RunError, reason
 from rnn_jax.language.evaluate import evaluate
 from rnn_jax.language.learner import Learner, State, restore
 from rnn_jax.language.measures import describe, perplexity
+from rnn_jax.language.mesh import Split
 from rnn_jax.language.optimizer import ENDS_WITH_THE_RUN, schedule
+from rnn_jax.language.processes import from_first, is_first, mourned
 from rnn_jax.language.run import Run
 
 
@@ -35,7 +38,12 @@ class Best(NamedTuple):
 
 
 def train(
-    run: Run, config: Config, corpus: Corpus, baselines: Baselines, from_step: int | None
+    run: Run,
+    config: Config,
+    corpus: Corpus,
+    baselines: Baselines | None,
+    from_step: int | None,
+    mesh: Mesh,
 ) -> Best:
     """Train a run to its end: from its last checkpoint, or from the start if it has none.
 
@@ -48,11 +56,13 @@ def train(
         run: a run that was created with the text of `corpus`, and is locked.
         config: its settings; written down, if they are others than before.
         corpus: the text.
-        baselines: what to compare with.
+        baselines: what to compare with; the process that writes has them.
         from_step: the checkpoint to go on from, instead of the last.
+        mesh: the devices. It changes how long an update takes, and the order of its sums.
 
     Raises:
-        InputError: there is no checkpoint of `from_step`, or it is beyond the end.
+        InputError: there is no checkpoint of `from_step`, or it is beyond the end; or the batch
+            does not divide over the mesh.
         RunError: the folder cannot be written, something in it is damaged, the loss is not
             finite, or memory is short. The message says what is kept and how to go on. Nothing is
             deleted before all that is needed was read.
@@ -60,7 +70,9 @@ def train(
     """
     with Checkpoints(run.checkpoints) as checkpoints:
         try:
-            return _Training(run, config, corpus, baselines, checkpoints, from_step).to_the_end()
+            with mourned(run.again):
+                training = _Training(run, config, corpus, baselines, checkpoints, from_step, mesh)
+                return training.to_the_end()
         except KeyboardInterrupt as error:
             raise Interrupted(f"interrupted; go on by `{run.resume_command}`") from error
         except OSError as error:
@@ -89,9 +101,10 @@ class _Training:
         run: Run,
         config: Config,
         corpus: Corpus,
-        baselines: Baselines,
+        baselines: Baselines | None,
         checkpoints: Checkpoints,
         from_step: int | None,
+        mesh: Mesh,
     ) -> None:
         self.run, self.config, self.checkpoints = run, config, checkpoints
         self.baselines = baselines
@@ -103,6 +116,7 @@ class _Training:
         if self.total >= 2**31:
             raise InputError(f"{self.total} updates are more than can be counted: lower --epochs")
         self.learner = Learner(config, len(corpus.vocabulary), self.total)
+        self.split = Split(self.learner, mesh)
         (self.state, self.best), progress = self._begin(from_step)
         self.step = progress.step
         self.recent = list(progress.recent)
@@ -116,7 +130,7 @@ class _Training:
         state, progress = None, Progress()
         if self.checkpoints.steps() or from_step is not None:
             way = f"{run.resume_command} --from-step"
-            like = self.learner.like()
+            like = self.split.like()
             state, progress = restore(self.checkpoints, from_step, like, run, way)
             step = progress.step
         self._check(step)
@@ -128,7 +142,7 @@ class _Training:
         said = run.metrics.keep(kept)
         if said is not None:
             print(f"warning: {said}", file=sys.stderr, flush=True)
-        return state or self.learner.start(self.biases, run.table(self.config)), progress
+        return state or self.split.start(self.biases, run.table(self.config)), progress
 
     def _check(self, step: int) -> None:
         """Make sure that the run can go on from a step; 0 if there is no checkpoint."""
@@ -164,19 +178,19 @@ class _Training:
 
     def to_the_end(self) -> Best:
         print(self._says(), flush=True)
-        # The old state is given away, so that an update needs no second copy of the params.
-        update = jax.jit(self.learner.update, donate_argnums=0)
+        update = self.split.update()
         config, window, stride = self.config, self.config.window, self.config.effective_stride
         tokens, epoch = stride * config.batch, self.updates_per_epoch
         unread: rnn.Metrics | None = None
-        with Display(self.total, self.step, tokens, epoch, config.level) as self.display:
+        shown = Display(self.total, self.step, tokens, epoch, config.level, is_first())
+        with shown as self.display:
             while not self._through():
                 number = self.step % epoch
                 if number == 0:
                     self.state = self.learner.trainer.restart(self.state)
                 at = offset(config, self.step // epoch) + number * stride
                 self.state, metrics = update(
-                    self.state, *self.streams.window(at, window), self.step
+                    self.state, *self.split.window(self.streams, at, window), self.step
                 )
                 # Reading a number waits for it. While the last update's is read, this one runs.
                 if unread is not None:
@@ -191,7 +205,7 @@ class _Training:
                 self._validate()
         assert self.best_step is not None
         assert self.best_loss is not None
-        return Best(self.best, self.best_step, self.best_loss)
+        return Best(self.split.whole_here(self.best), self.best_step, self.best_loss)
 
     def _through(self) -> bool:
         return self.step == self.total or 0 < self.config.patience <= self.stalled
@@ -253,30 +267,30 @@ class _Training:
     def _validate(self) -> None:
         start = time.monotonic()
         params = self.learner.evaluated(self.state)
-        found = evaluate(self.learner.model, params, *self.validation)
-        if not math.isfinite(found.loss):
+        found = evaluate(self.learner.model, self.split.here(params), *self.validation)
+        # What is decided by it must be decided alike by all.
+        loss = from_first(lambda: found.loss)
+        if not math.isfinite(loss):
             raise RunError(
-                f"the validation loss is {found.loss} at step {self.step}; "
+                f"the validation loss is {loss} at step {self.step}; "
                 f"{self.checkpoints.kept()}; try a smaller --learning-rate or --clip"
             )
         self.run.metrics.append(
-            self._where("validation")
-            | describe(found.loss, self.config.level)
-            | {"tokens": found.tokens}
+            self._where("validation") | describe(loss, self.config.level) | {"tokens": found.tokens}
         )
         before = math.inf if self.best_loss is None else self.best_loss
         if self.config.schedule == "halving":
-            opt_state = rnn.training.halve_on_stall(self.state.opt_state, found.loss, before)
+            opt_state = rnn.training.halve_on_stall(self.state.opt_state, loss, before)
             self.state = self.state._replace(opt_state=opt_state)
-        if found.loss < before:
-            self.best_step, self.best_loss, self.stalled = self.step, found.loss, 0
+        if loss < before:
+            self.best_step, self.best_loss, self.stalled = self.step, loss, 0
             self.best = jax.tree.map(jnp.copy, params)  # the next update takes the params away
         else:
             self.stalled += 1
+        counted = f" (bigram counts {self.baselines.bigram:.2f})" if self.baselines else ""
         self.display.line(
             f"step {self.step}/{self.total}, epoch {self.step / self.updates_per_epoch:.1f}: "
-            f"validation perplexity {perplexity(found.loss):.2f} "
-            f"(bigram counts {self.baselines.bigram:.2f}), {self.speed:,.0f} tokens/s"
+            f"validation perplexity {perplexity(loss):.2f}{counted}, {self.speed:,.0f} tokens/s"
         )
         if self._through() and self.step < self.total:
             self.display.line(

@@ -36,8 +36,13 @@ def started() -> None:
 
 
 def end(code: int) -> NoReturn:
-    """End the process with an exit code; after ctrl-C at once, whatever still runs in XLA."""
-    if code == INTERRUPTED:
+    """End the process with an exit code; after ctrl-C at once, whatever still runs in XLA.
+
+    And at once after an error of one of several processes, who would wait for the others.
+    """
+    jax = sys.modules.get("jax")  # which may not have been asked for yet
+    several = jax is not None and jax.distributed.is_initialized()
+    if code == INTERRUPTED or (code and several):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -1,0 +1,131 @@
+"""The devices of a run, and how its arrays are split over them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+import rnn_jax as rnn
+from rnn_jax.language.corpus import Streams
+from rnn_jax.language.errors import InputError
+from rnn_jax.language.learner import Learner, State
+from rnn_jax.language.processes import join
+from rnn_jax.language.workers import Workers
+
+
+def meet(workers: Workers, again: str) -> Mesh:
+    """Wait for all that work on a run; the mesh of their devices.
+
+    Args:
+        workers: as the command line has them.
+        again: how to go on after one was lost, in words.
+
+    Raises:
+        InputError: there are not as many devices, or not all processes would have one.
+        RunError: the other processes do not come.
+    """
+    wanted = workers.mesh
+    if wanted is not None and jax.config.jax_num_cpu_devices < 1:  # type: ignore[attr-defined]
+        # Other machines have the devices that they have; a CPU has as many as it is told.
+        own = -(-math.prod(wanted.values()) // (workers.processes or 1))
+        jax.config.update("jax_num_cpu_devices", own)
+    join(workers, again)
+    there = jax.device_count()
+    if wanted is None:
+        wanted = {"data": 1 if jax.process_count() == 1 else there, "model": 1}
+    needed = math.prod(wanted.values())
+    if needed > there or (jax.process_count() > 1 and needed != there):
+        shown = ",".join(f"{name}={size}" for name, size in wanted.items())
+        raise InputError(
+            f"--mesh {shown} takes {needed} devices, and there are {there} of {jax.process_count()}"
+            f" processes, on {jax.default_backend()}"
+        )
+    found = np.array(jax.devices()[:needed]).reshape(tuple(wanted.values()))
+    return Mesh(found, tuple(wanted), axis_types=(AxisType.Auto,) * len(wanted))
+
+
+class Split:
+    """What of a run lies on which device.
+
+    Args:
+        learner: the network and how it learns.
+        mesh: with the axes data and model.
+
+    Raises:
+        InputError: the batch, or the network, does not divide over it.
+    """
+
+    def __init__(self, learner: Learner, mesh: Mesh) -> None:
+        parts = mesh.shape["data"]
+        batch = learner.config.batch
+        if batch % parts:
+            raise InputError(
+                f"--batch {batch} does not divide over {parts} devices; take a multiple of {parts}"
+            )
+        self.learner, self.mesh = learner, mesh
+        self.whole = NamedSharding(mesh, PartitionSpec())
+        self.rows = NamedSharding(mesh, PartitionSpec(None, "data"))
+        self.state: State = self._state()
+
+    def _state(self) -> Any:
+        like = self.learner.like()
+        on = lambda spec: NamedSharding(self.mesh, spec)  # noqa: E731
+        whole = jax.tree.map(lambda _: self.whole, like)
+        carry = jax.tree.map(lambda _: on(PartitionSpec("data")), like.train.carry)
+        return whole._replace(train=whole.train._replace(carry=carry))
+
+    def like(self) -> Any:
+        """The shapes and dtypes of a state, and where its arrays lie."""
+        return jax.tree.map(
+            lambda x, at: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=at),
+            self.learner.like(),
+            self.state,
+        )
+
+    def start(self, biases: np.ndarray | None, table: np.ndarray | None) -> State:
+        """The state before the first update, as `Learner.start`."""
+        return jax.jit(self.learner.start_in_place, out_shardings=self.state)(biases, table)
+
+    def update(self) -> Callable[..., tuple[rnn.TrainState, rnn.Metrics]]:
+        """`Learner.update`, compiled for the mesh; the old state is given away.
+
+        So that an update needs no second copy of the params.
+        """
+        return jax.jit(
+            self.learner.update,
+            in_shardings=(self.state.train, self.rows, self.rows, self.whole),
+            out_shardings=(self.state.train, self.whole),
+            donate_argnums=0,
+        )
+
+    def window(self, streams: Streams, start: int, steps: int) -> tuple[Any, Any]:
+        """(inputs, targets) of a window, of which each process reads the rows of its devices."""
+        if jax.process_count() == 1:
+            return streams.window(start, steps)
+        shape = (steps, self.learner.config.batch)
+
+        def side(which: int) -> jax.Array:
+            def part(index: Any) -> np.ndarray:
+                return streams.window(start, steps, index[1])[which]
+
+            return jax.make_array_from_callback(shape, self.rows, part)
+
+        return side(0), side(1)
+
+    def here(self, params: rnn.Params) -> rnn.Params:
+        """Params for this process to read with: on its first device, where each has all of them."""
+        if self.mesh.size == 1 or self.mesh.shape["model"] > 1:
+            return params
+        return jax.tree.map(lambda x: x.addressable_data(0), params)
+
+    def whole_here(self, params: rnn.Params) -> rnn.Params:
+        """Params for this process alone, whole."""
+        if self.mesh.size == 1:
+            return params
+        whole = jax.jit(lambda x: x, out_shardings=self.whole)(params)
+        return jax.tree.map(lambda x: x.addressable_data(0), whole)
