@@ -88,6 +88,7 @@ from rnn_jax.methods.kernel.tpu import TPU
 from rnn_jax.methods.newton import Newton
 from rnn_jax.methods.orbit.jacobian import DiagonalJacobian, FullJacobian
 from rnn_jax.methods.scan import Scan
+from rnn_jax.placement import Placement, placement
 from rnn_jax.process.allocator import keep_memory
 from rnn_jax.recurrence.recurrence import Recurrence
 from rnn_jax.recurrence.steps import Steps
@@ -194,6 +195,7 @@ __all__ = [
     "Newton",
     "Normal",
     "Params",
+    "Placement",
     "ProjectedLSTM",
     "ProjectedLSTMCarry",
     "ProjectedLSTMParams",
@@ -245,6 +247,7 @@ __all__ = [
     "linear_cross_entropy",
     "load",
     "map_cotangent",
+    "placement",
     "residual",
     "save",
     "seq2seq",

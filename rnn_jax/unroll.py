@@ -195,12 +195,12 @@ def step(
         for mark in [check_mark(cell, name, given, batch_shape, "(*batch)")]
     )
     carry, ys = _run(
-        cell, _once, False, params, x[None], carry, None, mask, reset, key, integers.step_number(t)
+        cell, once, False, params, x[None], carry, None, mask, reset, key, integers.step_number(t)
     )
     return carry, ys[0]
 
 
-def _once(cell: Recurrence, params: Params, xs: Any, carry: Carry) -> tuple[Carry, jax.Array]:
+def once(cell: Recurrence, params: Params, xs: Any, carry: Carry) -> tuple[Carry, jax.Array]:
     """The method of a sequence of one step: no loop."""
     carry, h = cell.step(params, carry, jax.tree.map(lambda z: z[0], cell.project(params, xs)))
     return carry, jax.tree.map(lambda h: h[None], h)

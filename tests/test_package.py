@@ -22,7 +22,7 @@ CONTRACT = [*GROUND, "cell", "methods"]
 SHARED = ["arithmetic", "initializers", "noise"]
 CORE = [*CONTRACT, *SHARED, "cells", "layers", "combinators", "checks", "unroll", "attention"]
 USES = ["losses", "seq2seq", "serving", "sharing", "training", "decoding", "batching", "tasks"]
-USES += ["analysis", "interop", "words"]
+USES += ["analysis", "interop", "words", "placement"]
 MAY_IMPORT = {
     "errors": [],
     "arguments": ["errors"],
@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "combinators": [*CONTRACT, *SHARED, "layers"],
     "checks": [*GROUND, "cell", "noise"],
     "unroll": [*CONTRACT, "checks"],
+    "placement": [*GROUND, "cell", "noise", "checks", "unroll"],
     "attention": [*CONTRACT, *SHARED, "layers", "combinators", "checks"],
     "losses": ["errors", "arguments", "arithmetic"],
     "seq2seq": [*CORE, "losses"],

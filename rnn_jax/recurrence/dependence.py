@@ -21,7 +21,7 @@ _BENT = {
 
 
 # What is worked out number by number, of operands of one shape, or only says where numbers lie.
-_ELEMENTWISE = frozenset(
+ELEMENTWISE = frozenset(
     """
     abs add add_any and atan2 cbrt ceil clamp convert_element_type copy cos cosh div eq erf
     erf_inv erfc exp exp2 expm1 floor ge gt integer_pow is_finite le lgamma log log1p logistic
@@ -115,7 +115,7 @@ def _is_unitwise(jaxpr: Any, marked: Sequence[bool]) -> bool:
             flags = [not isinstance(x, Literal) and x in depending for x in equation.invars]
             if not _is_unitwise(program.jaxpr, flags):
                 return False
-        elif equation.primitive.name not in _ELEMENTWISE:
+        elif equation.primitive.name not in ELEMENTWISE:
             return False
         depending.update(equation.outvars)
     return len({variable.aval.shape for variable in depending}) <= 1
