@@ -8,11 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from rnn_jax.arguments.settings import function, integer, optional
+from rnn_jax.arguments.batch_axes import (
+    argument_axes,
+    averages,
+    check_count,
+    check_divides,
+    each,
+    mapped,
+    result_axes,
+)
+from rnn_jax.arguments.settings import function, optional
 from rnn_jax.errors import ArgumentError, ShapeError
 from rnn_jax.recurrence.dependence import bends_a_number_of
 
 AXIS = "batch"
+_CALLER = "split_batch"
 
 
 def split_batch(
@@ -70,52 +80,32 @@ def split_batch(
     """
     function("split_batch: f", f)
     optional(function)("split_batch: count", count)
-    in_axes, out_axes, mesh = _in_axes(in_axes), _mapped(_axis, out_axes), _mesh(devices)
-    averages = None in jax.tree.leaves(out_axes, is_leaf=_is_none)
+    in_axes, out_axes, mesh = (
+        argument_axes(_CALLER, in_axes),
+        result_axes(_CALLER, out_axes),
+        _mesh(devices),
+    )
     # Under jit, so that it is traced once for what is read of it and what runs.
     run = jax.jit(lambda *arguments: f(*arguments), inline=True)
 
     def part(*arguments: Any) -> Any:
-        if count is None and averages and mesh.size > 1:
-            _check_mean(run, in_axes, arguments)
+        if count is None and averages(out_axes) and mesh.size > 1:
+            check_mean(_CALLER, run, in_axes, arguments)
         share = None if count is None else _share(count(*arguments))
-        return _each(out_axes, run(*arguments), lambda axis, x: _join(axis, x, share))
+        return each(_CALLER, out_axes, run(*arguments), lambda axis, x: _join(axis, x, share))
 
     def split(*arguments: Any) -> Any:
-        _check(in_axes, arguments, mesh.size)
+        check_divides(_CALLER, in_axes, arguments, mesh.size, "a device")
         found = jax.shard_map(
             part,
             mesh=mesh,
             in_specs=tuple(map(_in_specs, in_axes, arguments)),
-            out_specs=_mapped(_out_spec, out_axes),
+            out_specs=mapped(_out_spec, out_axes),
             check_vma=False,  # loops mix what varies over devices with what does not
         )(*arguments)
-        return _each(out_axes, found, _put_back)
+        return each(_CALLER, out_axes, found, _put_back)
 
     return split
-
-
-def _is_none(axis: Any) -> bool:
-    return axis is None
-
-
-def _mapped(rule: Callable[[Any], Any], axes: Any) -> Any:
-    return jax.tree.map(rule, axes, is_leaf=_is_none)
-
-
-def _axis(axis: Any) -> int | None:
-    if axis is not None and integer(axis) is None:
-        raise ArgumentError(f"split_batch: an axis must be an integer or None, got {axis!r}.")
-    return None if axis is None else integer(axis)
-
-
-def _in_axes(in_axes: Any) -> tuple[int | None, ...]:
-    if not isinstance(in_axes, tuple | list):
-        raise ArgumentError(
-            f"split_batch: in_axes must be a tuple with one axis or None for each argument, got "
-            f"{in_axes!r}."
-        )
-    return tuple(map(_axis, in_axes))
 
 
 def _mesh(devices: Sequence[jax.Device] | None) -> Mesh:
@@ -155,13 +145,7 @@ def _put_back(axis: int | None, x: jax.Array) -> jax.Array:
 
 def _share(count: Any) -> jax.Array:
     """What part of all that is counted is counted here; where nothing is, all parts are alike."""
-    count = jnp.asarray(count)
-    if count.shape != () or not (
-        jnp.issubdtype(count.dtype, jnp.integer) or jnp.issubdtype(count.dtype, jnp.floating)
-    ):
-        raise ShapeError(
-            f"split_batch: count must return one number, got {count.dtype} of shape {count.shape}."
-        )
+    count = check_count(_CALLER, count)
     total = jax.lax.psum(count, AXIS)
     some = total > 0
     share = count / jnp.where(some, total, jnp.ones_like(total))
@@ -177,19 +161,10 @@ def _weighted(x: jax.Array, share: jax.Array) -> jax.Array:
     return jax.lax.psum(part, AXIS).astype(narrow)
 
 
-def _each(axes: Any, found: Any, rule: Callable[[int | None, Any], Any]) -> Any:
-    """`rule(axis, leaf)` for every leaf of the result, whose axis is given for it or for all."""
-    try:
-        every = jax.tree.broadcast(axes, found, is_leaf=_is_none)
-    except ValueError:
-        raise ArgumentError(
-            "split_batch: out_axes must be an axis or None, or such for each part of the result, "
-            f"got {axes!r} for {jax.tree.structure(found)}."
-        ) from None
-    return jax.tree.map(rule, every, found, is_leaf=_is_none)
-
-
-def _check_mean(run: Any, in_axes: Sequence[int | None], arguments: tuple[Any, ...]) -> None:
+def check_mean(
+    caller: str, run: Any, in_axes: Sequence[int | None], arguments: tuple[Any, ...]
+) -> None:
+    """Raise where `run` divides, or bends, a number that is made of all of its part."""
     program = jax.make_jaxpr(run)(*arguments)
     marked = [
         axis is not None
@@ -199,28 +174,9 @@ def _check_mean(run: Any, in_axes: Sequence[int | None], arguments: tuple[Any, .
     bent = bends_a_number_of(program.jaxpr, marked)
     if bent is not None:
         raise ArgumentError(
-            f"split_batch: the mean of f over parts of the batch is not f of the batch, for f has "
-            f"an operation ({bent}) on a number that it makes of all of its part. If f is a mean "
-            "over what it counts, such as real tokens, say how many there are: count=lambda ...: "
+            f"{caller}: the mean of f over parts of the batch is not f of the batch, for f has an "
+            f"operation ({bent}) on a number that it makes of all of its part. If f is a mean over "
+            "what it counts, such as real tokens, say how many there are: count=lambda ...: "
             "mask.sum(), a function of the arguments of f. If not, take that step outside, after "
-            "split_batch."
+            f"{caller}."
         )
-
-
-def _check(in_axes: Sequence[int | None], arguments: tuple[Any, ...], parts: int) -> None:
-    if len(in_axes) != len(arguments):
-        raise ArgumentError(
-            f"split_batch: in_axes has {len(in_axes)} entries for {len(arguments)} arguments; "
-            "give one for each, the batch's axis or None."
-        )
-    for i, (axis, argument) in enumerate(zip(in_axes, arguments, strict=True)):
-        if axis is None:
-            continue
-        for path, leaf in jax.tree_util.tree_leaves_with_path(argument):
-            shape = np.shape(leaf)
-            if not -len(shape) <= axis < len(shape) or shape[axis] % parts:
-                raise ShapeError(
-                    f"split_batch: argument {i}{jax.tree_util.keystr(path)} must have a batch on "
-                    f"axis {axis} that divides into {parts} equal parts, one a device, got shape "
-                    f"{shape}."
-                )

@@ -23,7 +23,7 @@ from rnn_jax.language.evaluate import Evaluation, evaluate_adapting, token_losse
 from rnn_jax.language.files import write_whole
 from rnn_jax.language.generate import filters_of, one_text, write
 from rnn_jax.language.learner import Learner, load_params
-from rnn_jax.language.mesh import meet
+from rnn_jax.language.mesh import Split, meet
 from rnn_jax.language.model import count, reader
 from rnn_jax.language.processes import from_first, is_first, mourned, same, together
 from rnn_jax.language.report import report
@@ -47,7 +47,7 @@ def start_run(config: Config, folder: str | None, workers: Workers) -> None:
         corpora: list[Corpus] = []
 
         def create() -> str:
-            run, corpus = _create(config, folder)
+            run, corpus = _create(config, folder, mesh)
             corpora.append(corpus)
             return str(run.folder)
 
@@ -64,9 +64,11 @@ def resume_run(folder: str, from_step: int | None, given: dict[str, Any], worker
         _train(folder, config, [], from_step, mesh)
 
 
-def _create(config: Config, folder: str | None) -> tuple[Run, Corpus]:
+def _create(config: Config, folder: str | None, mesh: Mesh) -> tuple[Run, Corpus]:
     corpus = load(config)
-    Learner(config, len(corpus.vocabulary)).check_memory()
+    learner = Learner(config, len(corpus.vocabulary))
+    learner.check_memory()
+    Split(learner, mesh)  # which says what does not divide
     table = None
     if config.vectors is not None:
         table, known = first_table(config, corpus.vocabulary)

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 import rnn_jax as rnn
+from rnn_jax.errors import ShapeError
 from rnn_jax.language.corpus import Streams
 from rnn_jax.language.errors import InputError
 from rnn_jax.language.learner import Learner, State
@@ -70,14 +71,37 @@ class Split:
         self.learner, self.mesh = learner, mesh
         self.whole = NamedSharding(mesh, PartitionSpec())
         self.rows = NamedSharding(mesh, PartitionSpec(None, "data"))
-        self.state: State = self._state()
+        self.state: Any = self._state()
 
-    def _state(self) -> Any:
+    def _state(self) -> State:
+        """As the params and the carry are placed; of the optimiser, what is like one of the params.
+
+        Its state has arrays of their shapes at places that end as theirs do.
+        """
+        try:
+            placed = rnn.placement(self.learner.model, self.mesh)
+        except ShapeError as error:
+            raise InputError(f"--mesh does not fit the network: {error}") from error
+        params, carry = (
+            jax.tree.map(lambda spec: NamedSharding(self.mesh, spec), specs) for specs in placed
+        )
         like = self.learner.like()
-        on = lambda spec: NamedSharding(self.mesh, spec)  # noqa: E731
-        whole = jax.tree.map(lambda _: self.whole, like)
-        carry = jax.tree.map(lambda _: on(PartitionSpec("data")), like.train.carry)
-        return whole._replace(train=whole.train._replace(carry=carry))
+        shapes = jax.tree.leaves_with_path(like.best)
+        where = list(zip(shapes, jax.tree.leaves(params), strict=True))
+
+        def as_params(path: Any, leaf: Any) -> NamedSharding:
+            for (end, param), sharding in where:
+                if path[-len(end) :] == end and leaf.shape == param.shape:
+                    return sharding
+            return self.whole
+
+        opt_state = jax.tree.map_with_path(as_params, like.train.opt_state)
+        return State(
+            like.train._replace(
+                params=params, opt_state=opt_state, carry=carry, position=self.whole
+            ),
+            params,
+        )
 
     def like(self) -> Any:
         """The shapes and dtypes of a state, and where its arrays lie."""

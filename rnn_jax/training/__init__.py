@@ -3,6 +3,7 @@
 `truncated_bptt` and `windows` are at the top, as `rnn_jax.truncated_bptt`.
 """
 
+from rnn_jax.training.accumulation import accumulate
 from rnn_jax.training.averaging import AverageParamsState, average_params, averaged_params
 from rnn_jax.training.clipping import clip_by_global_norm
 from rnn_jax.training.dynamic_evaluation import DynamicEvaluation, dynamic_evaluation
@@ -13,6 +14,7 @@ __all__ = [
     "AverageParamsState",
     "DynamicEvaluation",
     "ScaleByHalvingState",
+    "accumulate",
     "average_params",
     "averaged_params",
     "clip_by_global_norm",

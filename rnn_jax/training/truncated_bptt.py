@@ -14,6 +14,7 @@ from rnn_jax.errors import ArgumentError, ShapeError, StructureError
 from rnn_jax.losses.loss import Loss
 from rnn_jax.methods.bptt import BPTT
 from rnn_jax.recurrence.steps import select
+from rnn_jax.training.accumulation import accumulate
 from rnn_jax.unroll import unroll
 
 
@@ -61,6 +62,7 @@ def truncated_bptt(
     window: int = 35,
     stride: int | None = None,
     method: Method = BPTT(),
+    parts: int = 1,
 ) -> TruncatedBPTT:
     """Train on an endless stream in windows: the carry passes from one to the next, no gradient.
 
@@ -87,11 +89,14 @@ def truncated_bptt(
       window: k2, how many steps the gradient goes back.
       stride: k1, how many steps apart the updates are; `window` if None.
       method: How to go through time.
+      parts: Go through the batch, its first axis, in so many equal parts, one after the other, for
+        a batch that does not fit: one update from the mean of their gradients, as `accumulate`.
+        Targets then have the batch at axis 1, too. Each part draws noise of its own.
 
     Raises:
-      ArgumentError: window or stride not positive, the stride longer than the window, or what is
-        no layer, loss or optimiser. `update` raises `ShapeError` for a batch of another shape than
-        the state's, or of no sequences.
+      ArgumentError: window, stride or parts not positive, the stride longer than the window, or
+        what is no layer, loss or optimiser. `update` raises `ShapeError` for a batch of another
+        shape than the state's, of no sequences, or that does not divide into the parts.
 
     >>> import jax, jax.numpy as jnp, optax, rnn_jax as rnn
     >>> model = rnn.stack(rnn.Elman(1, 8), rnn.Dense(8, 1))
@@ -107,6 +112,7 @@ def truncated_bptt(
     True
     """
     window, stride = _check_sizes(window, stride)
+    parts = positive("truncated_bptt: parts", parts)
     check_parts("truncated_bptt", layer, loss, optimizer)
     optimizer = optax.with_extra_args_support(optimizer)
 
@@ -127,17 +133,34 @@ def truncated_bptt(
         number: Any = None,
     ) -> tuple[TrainState, Metrics]:
         batch_shape = _check_window(layer, state, xs, window)
+        _check_parts(parts, batch_shape)
         fresh = state.position == 0
         if key is not None:
             check_key(layer, key)
             key = jax.random.fold_in(key, state.position if number is None else number)
+            key = key[None] if parts == 1 else jax.random.split(key, parts)
 
-        def mean_loss(params: Params) -> tuple[jax.Array, Carry]:
+        def new(losses_shape: tuple[int, ...], mask: jax.Array | None) -> jax.Array:
+            """Which losses count, `(window, *batch)`: those of steps that are new and happen."""
+            steps = fresh | (jnp.arange(window) >= window - stride)
+            steps = steps.reshape(window, *[1] * (len(losses_shape) - 1))
+            return jnp.broadcast_to(steps if mask is None else steps & mask, losses_shape)
+
+        def mean_loss(
+            params: Params,
+            kept: Carry,
+            xs: Any,
+            targets: Any,
+            mask: jax.Array | None,
+            reset: jax.Array | None,
+            key: jax.Array | None,
+        ) -> tuple[jax.Array, Carry]:
+            rows = jax.tree.leaves(xs)[0].shape[1 : 1 + len(batch_shape)]
             # Chosen here, so that the gradient reaches an initial carry that is learned.
             carry = select(
-                fresh | ~_finite(state.carry, batch_shape),
-                _like(state.carry, layer.initial_carry(params, batch_shape)),
-                state.carry,
+                fresh | ~_finite(kept, rows),
+                _like(kept, layer.initial_carry(params, rows)),
+                kept,
             )
 
             def part(start: int, end: int, carry: Carry) -> tuple[Carry, jax.Array]:
@@ -149,7 +172,7 @@ def truncated_bptt(
                     carry,
                     mask=gaps,
                     reset=beginnings,
-                    key=key,
+                    key=None if key is None else key[0],
                     t=start,
                     method=method,
                 )
@@ -162,21 +185,33 @@ def truncated_bptt(
             _check_losses(losses, window)
             if stride == window and mask is None:
                 return jnp.mean(losses), carry
-            new = fresh | (jnp.arange(window) >= window - stride)
-            counts = new.reshape(window, *[1] * (losses.ndim - 1))
-            counts = jnp.broadcast_to(counts if mask is None else counts & mask, losses.shape)
+            counts = new(losses.shape, mask)
             # A window in which nothing happens has a loss of 0, not 0/0.
             total = jnp.maximum(1, jnp.sum(counts)).astype(losses.dtype)
             return jnp.sum(losses, where=counts) / total, carry
 
-        (value, carry), grads = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+        def counted(_: Params, kept: Carry, xs: Any, targets: Any, mask: Any, *others: Any) -> Any:
+            del kept, targets, others
+            return jnp.sum(new(xs.shape[: 1 + len(batch_shape)], mask))
+
+        data = (state.carry, xs, targets, mask, reset, key)
+        in_axes = (None, 0, 1, 1, 1, 1, 0)
+        of_loss = accumulate(mean_loss, parts, in_axes, (None, 0), count=counted)
+        in_parts = accumulate(
+            jax.value_and_grad(mean_loss, has_aux=True),
+            parts,
+            in_axes,
+            ((None, 0), None),
+            count=counted,
+        )
+        (value, carry), grads = in_parts(state.params, *data)
         updates, opt_state = optimizer.update(
             grads,
             state.opt_state,
             state.params,
             value=value,
             grad=grads,
-            value_fn=lambda params: mean_loss(params)[0],
+            value_fn=lambda params: of_loss(params, *data)[0],
         )
         params = optax.apply_updates(state.params, updates)
         metrics = Metrics(value, optax.tree.norm(grads))
@@ -296,6 +331,14 @@ def _check_window(layer: Layer, state: Any, xs: Any, window: int) -> tuple[int, 
             f"{error} A stream keeps its batch; restart(state, {batch_shape}) begins another."
         ) from None
     return batch_shape
+
+
+def _check_parts(parts: int, batch_shape: tuple[int, ...]) -> None:
+    if parts > 1 and (not batch_shape or batch_shape[0] % parts):
+        raise ShapeError(
+            f"truncated_bptt: xs has a batch of shape {batch_shape}, which does not divide into "
+            f"{parts} parts; take a multiple of {parts}, or other parts."
+        )
 
 
 def _check_losses(losses: jax.Array, window: int) -> None:
