@@ -125,6 +125,13 @@ class Config:
     )
     jitter: bool = _setting(False, bool, "begin each epoch at another token, drawn from the seed")
     batch: int = _setting(32, int, "parallel streams the text is cut into", at_least=1)
+    accumulate: int = _setting(
+        1,
+        int,
+        "go through the streams in so many equal parts, one after the other, for one update: it "
+        "needs the memory of one part",
+        at_least=1,
+    )
     optimizer: str = _setting("adam", str, "how a gradient becomes a step", choices=OPTIMIZERS)
     learning_rate: float = _setting(1e-2, float, "largest step size", above=0)
     schedule: str = _setting(
@@ -172,6 +179,11 @@ class Config:
             raise InputError(
                 f"--stride must be at most --window ({self.window}), or tokens between two windows "
                 f"would be skipped; got {self.stride}"
+            )
+        if self.batch % self.accumulate:
+            raise InputError(
+                f"--batch {self.batch} does not divide into --accumulate {self.accumulate} equal "
+                "parts"
             )
         if self.text is not None and self.data is not None:
             raise InputError("--text and --data are two ways to name a text; leave one out")

@@ -54,6 +54,7 @@ class Learner:
             optimizer(config, self.updates),
             window=config.window,
             stride=config.effective_stride,
+            parts=config.accumulate,
         )
 
     def update(

@@ -62,11 +62,11 @@ class Split:
     """
 
     def __init__(self, learner: Learner, mesh: Mesh) -> None:
-        parts = mesh.shape["data"]
-        batch = learner.config.batch
-        if batch % parts:
+        devices, config = mesh.shape["data"], learner.config
+        if config.batch // config.accumulate % devices:
             raise InputError(
-                f"--batch {batch} does not divide over {parts} devices; take a multiple of {parts}"
+                f"--batch {config.batch} does not divide over {devices} devices times --accumulate "
+                f"{config.accumulate}; take a multiple of {devices * config.accumulate}"
             )
         self.learner, self.mesh = learner, mesh
         self.whole = NamedSharding(mesh, PartitionSpec())

@@ -114,7 +114,7 @@ def same(what: str, value: str) -> None:
     other = [number for number, one in enumerate(values) if one != values[0]]
     if other:
         raise RunError(
-            f"process {other[0]} has another {what} than the first one; all processes must be "
+            f"process {other[0]} has other {what} than the first one; all processes must be "
             "started with the same options, and read the same text"
         )
 

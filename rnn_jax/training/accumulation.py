@@ -76,9 +76,9 @@ def accumulate(
     run = jax.jit(lambda *arguments: f(*arguments), inline=True)
 
     def accumulated(*arguments: Any) -> Any:
-        check_divides(_CALLER, axes, arguments, parts, "after the other")
-        if parts == 1:
+        if parts == 1:  # of which nothing need be known
             return run(*arguments)
+        check_divides(_CALLER, axes, arguments, parts, "after the other")
         rows = [_cut(x, axis, parts) for axis, x in zip(axes, arguments, strict=True)]
         whole = [axis is None for axis in axes]
 
@@ -93,7 +93,7 @@ def accumulate(
         like, structure = jax.tree.flatten(jax.eval_shape(run, *part(0)))
         of_each = axis_of_each(_CALLER, out_axes, structure)
         zeros = [
-            jnp.zeros(x.shape, jnp.promote_types(x.dtype, jnp.float32))
+            jnp.zeros(x.shape, _of_sums(x.dtype))
             for x, axis in zip(like, of_each, strict=True)
             if axis is None
         ]
@@ -122,6 +122,12 @@ def accumulate(
         )
 
     return accumulated
+
+
+def _of_sums(dtype: Any) -> Any:
+    """What numbers of a dtype are summed in: float32 for shorter ones and for integers."""
+    wide = jnp.issubdtype(dtype, jnp.inexact) and jnp.finfo(dtype).bits >= 32
+    return dtype if wide else jnp.float32
 
 
 def _cut(tree: Any, axis: int | None, parts: int) -> Any:

@@ -9,8 +9,8 @@ from tests.wrong_calls.given import CELL, KEY, NOISY, NOISY_PARAMS, PARAMS, XS, 
 SGD = optax.sgd(1.0)
 
 
-def update(xs, loss=outputs):
-    trainer = rnn.truncated_bptt(CELL, loss, SGD, window=7)
+def update(xs, loss=outputs, **options):
+    trainer = rnn.truncated_bptt(CELL, loss, SGD, window=7, **options)
     return lambda: trainer.update(trainer.init(CELL.init(KEY), (2,)), xs, None)
 
 
@@ -164,6 +164,34 @@ ROWS = {
         adapt(xs=[1.0]),
         rnn.StructureError,
         r"xs must be an array, got \[1\.0\]",
+    ),
+    "truncated_bptt: no parts": (
+        lambda: rnn.truncated_bptt(CELL, outputs, SGD, parts=0),
+        rnn.ArgumentError,
+        "truncated_bptt: parts must be a positive integer, got 0",
+    ),
+    "truncated_bptt: a batch that does not divide": (
+        update(XS, parts=4),
+        rnn.ShapeError,
+        r"batch of shape \(2,\), which does not divide into 4 parts; take a multiple of 4",
+    ),
+    "accumulate: parts that are no number": (
+        lambda: rnn.training.accumulate(outputs, "two", (1,)),
+        rnn.ArgumentError,
+        "accumulate: parts must be a positive integer, got 'two'",
+    ),
+    "accumulate: a batch that does not divide": (
+        lambda: rnn.training.accumulate(outputs, 3, (1, 1))(XS, XS),
+        rnn.ShapeError,
+        r"accumulate: argument 0 must have a batch on axis 1 that divides into 3 equal parts, one "
+        "after the other, got shape",
+    ),
+    "accumulate: a sum over what a mask leaves": (
+        lambda: rnn.training.accumulate(
+            lambda xs, mask: jnp.sum(xs, where=mask) / jnp.sum(mask, dtype=xs.dtype), 2, (1, 1)
+        )(XS, XS > 0),
+        rnn.ArgumentError,
+        r"accumulate: the mean of f over parts .* \(div\) .* count=lambda",
     ),
     "split_batch: an axis for one of two arguments": (
         lambda: rnn.split_batch(outputs, in_axes=(1,))(XS, XS),
