@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from benchmarks import language, language_models, lengths, long, streaming, tables
+from benchmarks import devices, language, language_models, lengths, long, streaming, tables
 from benchmarks.apart import Apart
 from benchmarks.competitors.absent import Absent
 from benchmarks.report import RESULTS
@@ -66,6 +66,13 @@ def test_a_long_sequence_is_trained_on_with_few_carries():
     assert rows[0]["loss"] == pytest.approx(rows[1]["loss"], rel=1e-5)
     assert rows[0]["gradient_norm"] == pytest.approx(rows[1]["gradient_norm"], rel=1e-4)
     assert "| sqrt |" in long.markdown({"machine": {}, "steps": 300, "rows": rows})
+
+
+def test_a_mesh_of_one_device_is_timed(monkeypatch):
+    monkeypatch.setattr(devices, "MESHES", ((1, 1),))
+    rows = devices.measure(3, 2, 4, repetitions=2)
+    assert rows[0]["ratio"] == (1, 1, 1)
+    assert "| 1 | 1 |" in devices.table({"machine": {}, "cores": 2, "rows": rows})
 
 
 @pytest.mark.parametrize("cell", language.CELLS)
@@ -150,6 +157,7 @@ def refusing(reason):
 
 
 TABLES = {
+    "devices": devices.table,
     "language": language.table,
     "lengths": lengths.table,
     "long": long.markdown,
