@@ -78,37 +78,48 @@ def placement(layer: Layer, mesh: Mesh | AbstractMesh) -> Placement:
         whole = jax.tree.map(lambda _: PartitionSpec(), params, is_leaf=_is_named)
         return Placement(whole, jax.tree.map(lambda _: batch, carry, is_leaf=_is_named))
 
-    split = {axis.one for axis in emitted.axes[-1:] if not axis.one.is_summed}
+    leaves = jax.tree.leaves(carry, is_leaf=_is_named)
+    chosen = [leaf.axes[place].one for leaf in leaves for place in _units(leaf, parts)[:1]]
+    # What the last layer emits, if the loop does not sum over it: the scores of a softmax.
+    outputs = [axis.one for axis in emitted.axes[2:][-1:] if not axis.one.is_summed]
+    split = {*chosen, *outputs}
 
     def of_carry(path: Any, leaf: Named) -> PartitionSpec:
-        units = list(zip(leaf.shape, leaf.axes, strict=True))[1:]
-        for place, (size, axis) in enumerate(units, start=1):
-            if size and size % parts == 0:
-                split.add(axis.one)
-                return PartitionSpec(*batch, *[None] * (place - len(batch)), MODEL)
-        if any(size for size, _ in units):
-            raise ShapeError(_refused(layer, "carry", path, leaf.shape[1:], parts))
+        for place in _units(leaf, parts):
+            return PartitionSpec(*batch, *[None] * (place - len(batch)), MODEL)
+        if any(leaf.shape[1:]):
+            raise ShapeError(_refused(layer, "carry", path, ("*batch", *leaf.shape[1:]), parts))
         return batch
 
     def of_params(path: Any, leaf: Named) -> PartitionSpec:
         for place in _preferred(leaf, split):
-            if leaf.shape[place] and leaf.shape[place] % parts == 0:
+            if _divides(leaf, place, parts):
                 return PartitionSpec(*[None] * place, MODEL)
-        if len(leaf.shape) > 1 and any(axis.one in split for axis in leaf.axes):
+        if len(leaf.shape) > 1 and any(axis.one in split or axis.one.is_row for axis in leaf.axes):
             raise ShapeError(_refused(layer, "params", path, leaf.shape, parts))
         return PartitionSpec()
 
-    over_carry = jax.tree.map_with_path(of_carry, carry, is_leaf=_is_named)
-    return Placement(jax.tree.map_with_path(of_params, params, is_leaf=_is_named), over_carry)
+    # First, for a hidden axis that does not divide is what there is to say.
+    of_all_carries = jax.tree.map_with_path(of_carry, carry, is_leaf=_is_named)
+    return Placement(jax.tree.map_with_path(of_params, params, is_leaf=_is_named), of_all_carries)
+
+
+def _units(leaf: Named, parts: int) -> list[int]:
+    """The dimensions of a leaf of the carry that can be split, behind the batch."""
+    return [place for place in range(1, len(leaf.shape)) if _divides(leaf, place, parts)]
+
+
+def _divides(leaf: Named, place: int, parts: int) -> bool:
+    # A carry has no places of a memory before there is one.
+    return leaf.shape[place] > 0 and leaf.shape[place] % parts == 0
 
 
 def _preferred(leaf: Named, split: set[Axis]) -> list[int]:
-    """The dimensions of one of the params, the one to be split first."""
-    last_first = range(len(leaf.axes))[::-1]
-    rows = [i for i in last_first if leaf.axes[i].one.is_row]
-    named = [i for i in last_first if leaf.axes[i].one in split]
-    others = list(last_first) if len(leaf.axes) > 1 else []
-    return [*rows, *named, *others]
+    """The dimensions of one of the params, the one to be split first; of a vector not every one."""
+    last_first = range(len(leaf.shape))[::-1]
+    rows = [place for place in last_first if leaf.axes[place].one.is_row]
+    named = [place for place in last_first if leaf.axes[place].one in split]
+    return [*rows, *named, *(last_first if len(leaf.shape) > 1 else ())]
 
 
 def _is_named(x: Any) -> bool:
@@ -117,22 +128,16 @@ def _is_named(x: Any) -> bool:
 
 def _read(layer: Layer) -> tuple[Any, Any, Named]:
     """The axes of params, carry and what is emitted, from the program of one step of two rows."""
-    layer = layer.deterministic()
-    batch = (2,)
-
-    def start(key: jax.Array) -> Any:
-        params = layer.init(key)
-        return params, layer.initial_carry(params, batch)
-
-    params, carry = jax.eval_shape(start, some_key())
-    dtype = jnp.int32 if layer.input.kind is jnp.integer else jnp.float32
+    batch, dtype = (2,), jnp.int32 if layer.input.kind is jnp.integer else jnp.float32
     xs = jax.ShapeDtypeStruct((1, *batch, *layer.input.shape), dtype)
+    params = jax.eval_shape(layer.init, some_key())
+    carry = jax.eval_shape(lambda params: layer.initial_carry(params, batch), params)
 
-    def step(params: Any, carry: Any, xs: Any) -> Any:
-        after, ys = layer.unroll(params, xs, carry, Steps(), once)
+    def step(params: Any, carry: Any, xs: Any, key: jax.Array) -> Any:
+        after, ys = layer.unroll(params, xs, carry, Steps(key=key), once)
         return layer.initial_carry(params, batch), after, ys
 
-    (params, carry, _), (first, after, emitted) = axes(step, (params, carry, xs))
+    (params, carry, *_), (first, after, emitted) = axes(step, (params, carry, xs, some_key()))
     for other in (first, after):
         jax.tree.map(Named.join, carry, other, is_leaf=_is_named)
     return params, carry, emitted
@@ -157,8 +162,9 @@ def _axes_of(mesh: Any) -> dict[str, int]:
     return dict(mesh.shape)
 
 
-def _refused(layer: Layer, what: str, path: Any, shape: tuple[int, ...], parts: int) -> str:
+def _refused(layer: Layer, what: str, path: Any, shape: tuple[Any, ...], parts: int) -> str:
     return (
-        f"placement: {layer!r}: {what}{jax.tree_util.keystr(path)} has shape {shape}, and no axis "
-        f"of it divides over the {parts} devices of {MODEL!r}."
+        f"placement: {layer!r}: {what}{jax.tree_util.keystr(path)} has shape "
+        f"({', '.join(map(str, shape))}), and no axis of it divides over the {parts} devices of "
+        f"{MODEL!r}; make one a multiple of {parts}, or take fewer devices."
     )

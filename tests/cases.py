@@ -1,5 +1,6 @@
 """The one table of cells: every law runs over every row, and a new cell is a new row."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from rnn_jax.attention import (
     attentive,
     with_memory,
 )
+from rnn_jax.attention.with_memory import attentions
 from tests import reference, reference_attention, reference_linear
 from tests.split import OutputGated
 from tests.unsplit import PeepholeLSTM
@@ -42,7 +44,8 @@ LOOP = MECHANISM | ARITHMETIC | {"loop"}
 def remembering(cell, params):
     """Params with a memory of four places for all sequences; the last one is none."""
     (leaf, *_) = jax.tree.leaves(params)
-    memory = jax.random.normal(jax.random.key(3), (4, MEMORY), leaf.dtype)
+    width = next(attentions(cell)).memory_size
+    memory = jax.random.normal(jax.random.key(3), (4, width), leaf.dtype)
     return with_memory(cell, params, memory.at[3].set(jnp.nan), lengths=3)
 
 
@@ -282,6 +285,18 @@ def every(what, cases=CASES):
             for case in cases
         ],
     )
+
+
+def larger(value, times):
+    """A layer of so many times the size: of all of its settings that are integers."""
+    if type(value) is int:
+        return value * times
+    if type(value) is tuple:
+        return tuple(larger(one, times) for one in value)
+    if not dataclasses.is_dataclass(value):
+        return value
+    settings = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return dataclasses.replace(value, **{n: larger(one, times) for n, one in settings.items()})
 
 
 def plain(tree):

@@ -104,7 +104,7 @@ def collectives(program):
         if line.endswith("{"):
             entry = line.startswith("ENTRY")
         if match := re.search(rf"= (.*?) ({kinds})(?:-start)?\(", line):
-            shapes = re.findall(r"f64\[([\d,]*)\]", match[1])
+            shapes = re.findall(r"f64\[([\d,]+)\]", match[1])
             found.append((match[2], {sizes(map(int, shape.split(","))) for shape in shapes}, entry))
     return found
 

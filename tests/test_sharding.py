@@ -4,21 +4,11 @@ Several devices, so processes of their own; what they run is in four_devices.py 
 each device computes its own rows, and in time_over_devices.py for time.
 """
 
-import os
-import subprocess
-import sys
-
 import pytest
 
+from tests.devices import on_devices
+
 every_way = pytest.mark.parametrize("way", ["committed", "in_shardings", "explicit", "mapped"])
-
-
-def on_devices(count, module, *arguments):
-    command = [sys.executable, "-m", f"tests.{module}", *arguments]
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={count}"
-    env = {**os.environ, "XLA_FLAGS": flags}
-    done = subprocess.run(command, capture_output=True, text=True, env=env)
-    assert done.returncode == 0, done.stderr[-4000:]
 
 
 def test_each_device_computes_its_own_rows_and_sums_gradients():

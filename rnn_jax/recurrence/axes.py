@@ -54,10 +54,11 @@ def axes(f: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, Any]:
     its own, and so has what a loop makes.
     """
     program, shapes = jax.make_jaxpr(f, return_shape=True)(*arguments)
-    leaves, structure = jax.tree.flatten(tuple(arguments))
-    given = [_fresh(leaf) for leaf in leaves]
+    leaves, given_as = jax.tree.flatten(tuple(arguments))
+    given = list(map(_fresh, leaves))
     found = _follow(program.jaxpr, given)
-    return structure.unflatten(given), jax.tree.structure(shapes).unflatten(found)
+    made_as = jax.tree.structure(shapes)
+    return jax.tree.unflatten(given_as, given), jax.tree.unflatten(made_as, found)
 
 
 def _fresh(like: Any) -> Named:
