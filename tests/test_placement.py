@@ -153,11 +153,14 @@ def test_what_a_mesh_lacks_is_not_split(names):
 
 
 def test_axes_are_followed_through_a_program():
+    def add(c, x):
+        return c + x, c * x
+
     def f(x, w, table):
         y = jnp.split(x @ w, 2, axis=-1)[1]
         by_head = y.reshape(*y.shape[:-1], 3, 2)
         looked_up = table[jnp.array([0, 1])]
-        return jax.jit(jnp.tanh)(y).T, by_head, looked_up, jax.lax.scan(lambda c, x: (c, x), y, y)
+        return jax.jit(jnp.tanh)(y).T, by_head, looked_up, jax.lax.scan(add, y[0], y)
 
     shapes = [jax.ShapeDtypeStruct(shape, float) for shape in ((4, 5), (5, 12), (7, 3))]
     (x, w, table), (turned, by_head, looked_up, looped) = axes(f, shapes)

@@ -1,5 +1,6 @@
 """Windows, truncated BPTT, rules of an optimiser, batches over devices, streams, exported cells."""
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -18,6 +19,10 @@ def adapt(layer=CELL, params=PARAMS, xs=XS, targets=XS, loss=outputs, rule=SGD, 
     return lambda: rnn.training.dynamic_evaluation(
         layer, params, xs, targets, loss, rule, **options
     )
+
+
+def mesh_of(*names):
+    return jax.sharding.AbstractMesh((2,) * len(names), names)
 
 
 AVERAGED = rnn.training.average_params(0.9)
@@ -202,6 +207,31 @@ ROWS = {
         lambda: rnn.split_batch(outputs, in_axes=1),
         rnn.RNNError,
         "in_axes must be",
+    ),
+    "placement: params for the layer": (
+        lambda: rnn.placement(PARAMS, mesh_of("data", "model")),
+        rnn.StructureError,
+        r"placement: the first argument must be a Layer, got ElmanParams\(w_xh, w_hh, b_h\)",
+    ),
+    "placement: devices for the mesh": (
+        lambda: rnn.placement(CELL, jax.devices()),
+        rnn.ArgumentError,
+        r"placement: mesh must be a Mesh or AbstractMesh, as jax\.make_mesh makes it, got",
+    ),
+    "placement: a mesh of other axes": (
+        lambda: rnn.placement(CELL, mesh_of("batch", "heads")),
+        rnn.ArgumentError,
+        r"an axis of mesh must be called 'data' or 'model', got \('batch', 'heads'\)",
+    ),
+    "placement: a mesh as JAX makes it": (
+        lambda: rnn.placement(CELL, jax.make_mesh((1, 1), ("data", "model"))),
+        rnn.ArgumentError,
+        r"placement: all axes of mesh must be Auto, .*axis_types=\(AxisType\.Auto,\) \* 2\)",
+    ),
+    "placement: a hidden size that does not divide": (
+        lambda: rnn.placement(rnn.LSTM(3, 5), mesh_of("data", "model")),
+        rnn.ShapeError,
+        r"placement: LSTM\(.*carry\.h has shape \(\*batch, 5\), and no axis .* 2 devices of",
     ),
     "stream: a block of nothing": (
         lambda: rnn.stream(CELL, PARAMS, iter(XS), block=0),
