@@ -3,7 +3,10 @@
 import ast
 import contextlib
 import functools
+import os
 import re
+import subprocess
+import sys
 import textwrap
 import tomllib
 from pathlib import Path
@@ -110,10 +113,25 @@ def is_of_peers(name):
     return "coming_from" in name or any(bring(package, brought) for package in imports(name))
 
 
+def makes_devices(name):
+    """Whether a page says how many devices there are, as a process can before all else."""
+    nodes = ast.walk(ast.parse(as_program((ROOT / name).read_text(encoding="utf-8"))))
+    return any(isinstance(n, ast.Constant) and n.value == "jax_num_cpu_devices" for n in nodes)
+
+
+def run_alone(path, cwd):
+    """Runs the blocks in a process of their own."""
+    program = as_program(path.read_text(encoding="utf-8"))
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env)
+    assert done.returncode == 0, f"{path}: {done.stderr[-4000:]}"
+
+
 def run_page(name, cwd):
     """Runs a page; it is skipped from where it needs an extra that is not installed."""
     try:
-        run_python_blocks(ROOT / name, cwd)
+        (run_alone if makes_devices(name) else run_python_blocks)(ROOT / name, cwd)
     except (ModuleNotFoundError, rnn_jax.ArgumentError) as error:
         # What is absent; or what a sentence about it came from.
         absent = error if isinstance(error, ModuleNotFoundError) else error.__cause__

@@ -38,6 +38,7 @@ from tests.pages import (
     documents,
     fenced,
     is_of_peers,
+    makes_devices,
     project,
     run_page,
     run_python_blocks,
@@ -53,7 +54,15 @@ SHELLS = ("sh", "bash", "shell", "console")
 # -- Markdown ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [page for page in documents("python") if not is_of_peers(page)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Those in a process of their own compile for several devices.
+        pytest.param(page, marks=[pytest.mark.slow] if makes_devices(page) else [])
+        for page in documents("python")
+        if not is_of_peers(page)
+    ],
+)
 def test_python_blocks_run(name, tmp_path):
     run_page(name, tmp_path)
 

@@ -27,6 +27,7 @@ NAVIGATION = {
         "docs/methods",
         "docs/padding",
         "docs/training",
+        "docs/devices",
         "docs/own_loop",
         "docs/streaming",
         "docs/attention",
