@@ -20,6 +20,7 @@ import pytest
 from rnn_jax.language.errors import InputError
 from rnn_jax.language.text import read_text
 from rnn_jax.language.workers import Workers
+from tests.pages import code_blocks
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = (
@@ -161,6 +162,24 @@ def test_whoever_is_lost_ends_all_and_they_go_on(place, kind):
     step = max(int(p.name) for p in saved.parent.iterdir() if p.name.isdecimal())
     [(code, _, errors)] = ended([begin(["train", "--resume", name, "--steps", step + 20], place)])
     assert code == 0, errors
+
+
+@pytest.mark.slow
+def test_the_command_of_the_page_trains_a_run(place):
+    """That of docs/devices.md, with a number of steps that a test has time for."""
+    (command,) = [
+        code
+        for _, code in code_blocks((ROOT / "docs" / "devices.md").read_text(), "sh")
+        if "--coordinator" in code
+    ]
+    command = command.replace("--run runs/two", "--run two-of-page --text text.txt --steps 4")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=place, env=environment, capture_output=True, text=True
+    )
+    assert "2 devices (data 2, model 1) of 2 processes" in done.stdout, done.stderr
+    assert (place / "two-of-page" / "report.json").exists()
 
 
 @pytest.mark.slow

@@ -36,13 +36,11 @@ from rnn_jax.language.train import out_of_memory, train
 from rnn_jax.language.vectors import first_table
 from rnn_jax.language.workers import Workers
 
-_ANEW = "start all of them again; a run that has a checkpoint goes on by train --resume"
-
 
 def start_run(config: Config, folder: str | None, workers: Workers) -> None:
     """Train a new run, in a folder of its own."""
-    with mourned(_ANEW):
-        mesh = meet(workers, _ANEW)
+    mesh = meet(workers)
+    with mourned("start all of them again"):
         same("settings", config.without_places().to_json())
         corpora: list[Corpus] = []
 
@@ -51,17 +49,17 @@ def start_run(config: Config, folder: str | None, workers: Workers) -> None:
             corpora.append(corpus)
             return str(run.folder)
 
-        _train(from_first(create), config, corpora, None, mesh)
+        created = from_first(create)
+    _train(created, config, corpora, None, mesh)
 
 
 def resume_run(folder: str, from_step: int | None, given: dict[str, Any], workers: Workers) -> None:
     """Go on with a run by its own config, but for the settings that are `given` anew."""
-    again = f"`{Run(Path(folder)).resume_command}` goes on from the last checkpoint"
-    with mourned(again):
-        mesh = meet(workers, again)
+    mesh = meet(workers)
+    with mourned(Run(Path(folder)).again):
         config = together(lambda: Run.open(folder).config().resumed(**given))
         same("settings", config.without_places().to_json())
-        _train(folder, config, [], from_step, mesh)
+    _train(folder, config, [], from_step, mesh)
 
 
 def _create(config: Config, folder: str | None, mesh: Mesh) -> tuple[Run, Corpus]:
@@ -235,7 +233,7 @@ def _train(
 ) -> None:
     """Train a run that is there; `corpora` has its text, if this process has read it already."""
     run = Run.open(folder, writes=is_first())
-    with contextlib.ExitStack() as lock:
+    with mourned(run.again), contextlib.ExitStack() as lock:
         together(lambda: lock.enter_context(run.locked()))
         corpus = together(lambda: corpora[0] if corpora else run.corpus(config))
         learner = Learner(config, len(corpus.vocabulary))

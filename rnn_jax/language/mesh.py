@@ -19,12 +19,8 @@ from rnn_jax.language.processes import join
 from rnn_jax.language.workers import Workers
 
 
-def meet(workers: Workers, again: str) -> Mesh:
+def meet(workers: Workers) -> Mesh:
     """Wait for all that work on a run; the mesh of their devices.
-
-    Args:
-        workers: as the command line has them.
-        again: how to go on after one was lost, in words.
 
     Raises:
         InputError: there are not as many devices, or not all processes would have one.
@@ -35,7 +31,7 @@ def meet(workers: Workers, again: str) -> Mesh:
         # Other machines have the devices that they have; a CPU has as many as it is told.
         own = -(-math.prod(wanted.values()) // (workers.processes or 1))
         jax.config.update("jax_num_cpu_devices", own)
-    join(workers, again)
+    join(workers)
     there = jax.device_count()
     if wanted is None:
         wanted = {"data": 1 if jax.process_count() == 1 else there, "model": 1}

@@ -18,7 +18,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from rnn_jax.errors import RNNError
-from rnn_jax.language.errors import Lost, RunError
+from rnn_jax.language.errors import Lost, RunError, reason
 from rnn_jax.language.workers import FROM_CLUSTER, Workers
 from rnn_jax.process.aborts import say_when_aborted
 
@@ -32,21 +32,22 @@ _SIGNS = ("Gloo", "NCCL", "oordination", "distributed service", "DEADLINE_EXCEED
 """What errors of the runtime have in their text when another process does not answer."""
 
 
-def join(workers: Workers, again: str) -> None:
+def join(workers: Workers) -> None:
     """Wait for the other processes; from here on all of them work on one run.
 
     Must come before anything asks JAX for its devices.
-
-    Args:
-        workers: where they meet.
-        again: how to go on after one was lost, in words.
 
     Raises:
         RunError: they do not come, or cannot be reached.
     """
     if workers.coordinator is None:
         return
-    say_when_aborted(f"error: {_lost(again)}")
+    missed = (
+        f"the processes of this run did not meet at {workers.coordinator} within {_MEETING} "
+        "seconds; start each of them with the same --coordinator and --processes, and with a "
+        "--process-id of its own"
+    )
+    say_when_aborted(f"error: {missed}")
     place = workers.coordinator if workers.coordinator != FROM_CLUSTER else None
     try:
         jax.distributed.initialize(
@@ -58,7 +59,7 @@ def join(workers: Workers, again: str) -> None:
             shutdown_timeout_seconds=_UNHEARD,
         )
     except (RuntimeError, ValueError) as error:
-        raise RunError(f"the processes do not meet at {workers.coordinator}: {error}") from error
+        raise RunError(f"{missed} ({reason(error)})") from error
     if not is_first():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 -- for good
 
@@ -121,11 +122,16 @@ def same(what: str, value: str) -> None:
 
 @contextlib.contextmanager
 def mourned(again: str) -> Iterator[None]:
-    """Turn what the runtime says when another process is gone into a sentence.
+    """Turn what the runtime does when another process is gone into a sentence.
+
+    Args:
+        again: how to go on, in words.
 
     Raises:
         Lost: another process ended.
     """
+    if jax.distributed.is_initialized():
+        say_when_aborted(f"error: {_lost(again)}")
     try:
         yield
     except (ValueError, jax.errors.JaxRuntimeError) as error:

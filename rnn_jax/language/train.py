@@ -25,7 +25,7 @@ from rnn_jax.language.learner import Learner, State, restore
 from rnn_jax.language.measures import describe, perplexity
 from rnn_jax.language.mesh import Split
 from rnn_jax.language.optimizer import ENDS_WITH_THE_RUN, schedule
-from rnn_jax.language.processes import from_first, is_first, mourned
+from rnn_jax.language.processes import from_first, is_first
 from rnn_jax.language.run import Run
 
 
@@ -70,9 +70,8 @@ def train(
     """
     with Checkpoints(run.checkpoints) as checkpoints:
         try:
-            with mourned(run.again):
-                training = _Training(run, config, corpus, baselines, checkpoints, from_step, mesh)
-                return training.to_the_end()
+            training = _Training(run, config, corpus, baselines, checkpoints, from_step, mesh)
+            return training.to_the_end()
         except KeyboardInterrupt as error:
             raise Interrupted(f"interrupted; go on by `{run.resume_command}`") from error
         except OSError as error:

@@ -21,5 +21,8 @@ def say_when_aborted(sentence: str, code: int = 1) -> None:
         os.write(2, content)
         os._exit(code)
 
-    ctypes.CDLL(None).signal(signal.SIGABRT, handler)
+    try:
+        ctypes.CDLL(None).signal(signal.SIGABRT, handler)
+    except (AttributeError, OSError, TypeError):  # no C library by this name, as on Windows
+        return
     _said.append(handler)
