@@ -63,8 +63,9 @@ def placement(layer: Layer, mesh: Mesh | AbstractMesh) -> Placement:
       ShapeError: A carry or a table that does not divide over the devices of "model" along any
         axis; the message names it.
 
-    >>> import jax, rnn_jax as rnn
-    >>> mesh = jax.sharding.AbstractMesh((4, 2), ("data", "model"))
+    >>> import rnn_jax as rnn
+    >>> from jax.sharding import AbstractMesh, AxisType
+    >>> mesh = AbstractMesh((4, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
     >>> placed = rnn.placement(rnn.LSTM(3, 8), mesh)
     >>> tuple(placed.params.w_hh), tuple(placed.carry.h)
     ((None, 'model'), ('data', 'model'))

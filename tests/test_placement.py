@@ -11,7 +11,7 @@ import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import pytest
-from jax.sharding import AbstractMesh
+from jax.sharding import AbstractMesh, AxisType
 from jax.sharding import PartitionSpec as P
 
 import rnn_jax as rnn
@@ -19,7 +19,14 @@ from rnn_jax.recurrence.axes import axes
 from tests.cases import CASES, every, larger
 from tests.devices import on_devices
 
-MESH = AbstractMesh((4, 2), ("data", "model"))
+
+def mesh_of(**sizes):
+    return AbstractMesh(
+        tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes)
+    )
+
+
+MESH = mesh_of(data=4, model=2)
 WHOLE, FIRST, LAST = P(), P("model"), P(None, "model")
 UNITS = P("data", "model")
 
@@ -91,7 +98,7 @@ def test_placements_that_are_known(known):
 @pytest.mark.parametrize("parts", [2, 4])
 def test_of_matrices_and_carries_each_device_has_an_equal_part(case, parts):
     layer = larger(case.cell, 8)
-    placed = rnn.placement(layer, AbstractMesh((4, parts), ("data", "model")))
+    placed = rnn.placement(layer, mesh_of(data=4, model=parts))
     params, carry = fresh(layer)
     assert jax.tree.structure(placed) == jax.tree.structure(rnn.Placement(params, carry))
     assert {"data", "model"} >= {name for spec in jax.tree.leaves(placed) for name in spec if name}
@@ -125,7 +132,7 @@ def test_what_is_split_grows_with_the_hidden_size(case):
 @hypothesis.settings(max_examples=20)
 @hypothesis.given(st.integers(1, 24), st.integers(1, 6))
 def test_what_does_not_divide_is_refused(units, parts):
-    mesh = AbstractMesh((parts,), ("model",))
+    mesh = mesh_of(model=parts)
     if units % parts == 0:
         carry = rnn.placement(rnn.IndRNN(2, units), mesh).carry
         assert carry.h == (P(None, "model") if parts > 1 else P())
@@ -144,7 +151,7 @@ def test_the_array_that_does_not_divide_is_named():
 
 @pytest.mark.parametrize("names", [("data",), ("model",), ("time",), ("time", "data")])
 def test_what_a_mesh_lacks_is_not_split(names):
-    placed = rnn.placement(rnn.LSTM(3, 8), AbstractMesh((2,) * len(names), names))
+    placed = rnn.placement(rnn.LSTM(3, 8), mesh_of(**dict.fromkeys(names, 2)))
     over = [name if name in names else None for name in ("data", "model")]
     whole = "model" not in names
     assert placed.params == ((WHOLE,) * 3 if whole else (LAST, LAST, FIRST))

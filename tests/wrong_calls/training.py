@@ -22,7 +22,8 @@ def adapt(layer=CELL, params=PARAMS, xs=XS, targets=XS, loss=outputs, rule=SGD, 
 
 
 def mesh_of(*names):
-    return jax.sharding.AbstractMesh((2,) * len(names), names)
+    auto = (jax.sharding.AxisType.Auto,) * len(names)
+    return jax.sharding.AbstractMesh((2,) * len(names), names, axis_types=auto)
 
 
 AVERAGED = rnn.training.average_params(0.9)
