@@ -22,6 +22,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from rnn_jax.language.errors import RunError, reason
+from rnn_jax.language.processes import of_the_others
 
 _KEPT = 3
 
@@ -79,7 +80,9 @@ class Checkpoints:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._manager.close()
+        # It would wait for the other processes, who know nothing of an error here.
+        if kind is None or jax.process_count() == 1:
+            self._manager.close()
 
     def steps(self) -> list[int]:
         """The steps that have a checkpoint, oldest first."""
@@ -106,6 +109,8 @@ class Checkpoints:
             self._manager.save(progress.step, args=items)
             self._manager.wait_until_finished()
         except Exception as error:  # tensorstore, orbax and the system each have their own
+            if of_the_others(error):
+                raise
             raise RunError(
                 f"cannot save the checkpoint of step {progress.step} in {self.folder}: "
                 f"{reason(error)}; {self.kept()}; mend that, then go on by train --resume"
@@ -149,6 +154,8 @@ class Checkpoints:
             progress = Progress(**record, recent=recent)
             sound = digest == _digest(found.state, progress)
         except Exception as error:  # damage has as many faces as there are files
+            if of_the_others(error):
+                raise
             raise RunError(
                 f"the checkpoint of step {step} in {self.folder} is damaged, or was written by "
                 "another version"

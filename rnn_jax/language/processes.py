@@ -134,10 +134,16 @@ def mourned(again: str) -> Iterator[None]:
         say_when_aborted(f"error: {_lost(again)}")
     try:
         yield
-    except (ValueError, jax.errors.JaxRuntimeError) as error:
-        if jax.process_count() == 1 or not any(sign in str(error) for sign in _SIGNS):
+    except Exception as error:  # the runtime and orbax each have their own
+        if not of_the_others(error):
             raise
         raise Lost(_lost(again)) from error
+
+
+def of_the_others(error: Exception) -> bool:
+    """Whether an error says that another process does not answer."""
+    ours = isinstance(error, RNNError)
+    return not ours and jax.process_count() > 1 and any(sign in str(error) for sign in _SIGNS)
 
 
 def _lost(again: str) -> str:
