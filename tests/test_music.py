@@ -1,0 +1,102 @@
+"""The table of polyphonic music: what is read, how it is moved, and what a frame costs."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from benchmarks.published import harness, music
+from rnn_jax.language.config import Config
+
+CHORDS = [(60, 64, 67), (57, 60, 64), (62, 65, 69), (55, 59, 62)]
+
+
+@pytest.fixture(autouse=True)
+def defaults_of_a_user():
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four chords over and over, in pieces of several lengths, in both forms."""
+    pieces = [[CHORDS[(t + start) % 4] for t in range(n)] for start, n in enumerate((9, 20, 14))]
+    splits = {"train": pieces * 4, "valid": pieces}
+    (tmp_path / "song.json").write_text(json.dumps(splits))
+    arrays = {}
+    for split, some in splits.items():
+        keys = np.concatenate([[music._keys(chord) for chord in piece] for piece in some])
+        arrays[f"{split}_frames"] = np.packbits(keys, axis=1)
+        arrays[f"{split}_lengths"] = np.array([len(piece) for piece in some], np.int32)
+    np.savez(tmp_path / "song.npz", **arrays)
+    alone = {name.replace("valid", "all"): x for name, x in arrays.items() if "valid" in name}
+    np.savez(tmp_path / "test.npz", **alone)
+    return tmp_path
+
+
+SETTINGS = {
+    "file": "song.npz",
+    "cell": "gru",
+    "hidden": 16,
+    "layers": 1,
+    "dropout": 0.1,
+    "dropout inputs": 0.0,
+    "window": 8,
+    "batch": 4,
+    "semitones": 2,
+}
+
+
+def test_both_forms_are_the_same_music(folder):
+    one, other = (music.read(folder / f"song.{form}", "valid") for form in ("json", "npz"))
+    assert [len(piece) for piece in one] == [9, 20, 14]
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (np.nonzero(one[0][0])[0] + music.LOWEST).tolist() == [60, 64, 67]
+    assert len(music.read(folder / "test.npz", "test")) == 3
+
+
+def test_who_knows_nothing_pays_a_bit_a_key(folder):
+    """Logits of 0 say that every key is as likely down as up, whatever is padded and batched."""
+    problem = music.build(folder, SETTINGS, 0)
+    zeros = jax.tree.map(jnp.zeros_like, problem.params)
+    for file in (None, folder / "test.npz"):
+        found = problem.score(zeros, file)["NLL"]
+        np.testing.assert_allclose(found, music.KEYS * np.log(2), rtol=1e-6)
+    for batch in problem.batches(np.random.default_rng(0)):
+        value = problem.loss(zeros, batch, jax.random.key(0))
+        np.testing.assert_allclose(value, music.KEYS * np.log(2), rtol=1e-6)
+
+
+@given(
+    hnp.arrays(bool, st.tuples(st.integers(1, 4), st.just(music.KEYS))),
+    st.integers(0, 12),
+    st.integers(0, 99),
+)
+def test_music_is_moved_as_a_whole(frames, semitones, seed):
+    moved = music.transposed(frames, semitones, np.random.default_rng(seed))
+    assert moved.sum() == frames.sum()
+    (before, after) = (np.nonzero(x.any(0))[0] for x in (frames, moved))
+    if len(before):
+        by = after[0] - before[0]
+        assert abs(by) <= semitones
+        for one, other in zip(frames, moved, strict=True):
+            np.testing.assert_array_equal(np.nonzero(one)[0] + by, np.nonzero(other)[0])
+
+
+@pytest.mark.slow
+def test_chords_that_repeat_are_learned(folder, tmp_path):
+    """One in four says which is next: far below what each key costs by how often it is down."""
+    config = Config(epochs=60, learning_rate=0.02, warmup=0, weight_decay=0.0, average=0.9)
+    settings = SETTINGS | {"semitones": 0}
+    problem = music.build(folder, settings, 0)
+    trained = harness.train(problem, config, tmp_path / "run", settings)
+    rates = np.concatenate(music.read(folder / "song.npz", "train")).mean(0)
+    often = rates[(rates > 0) & (rates < 1)]
+    by_rate = -(often * np.log(often) + (1 - often) * np.log(1 - often)).sum()
+    assert problem.score(trained.params, None)["NLL"] < by_rate / 2
