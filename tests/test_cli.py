@@ -154,7 +154,9 @@ def test_the_model_of_a_run_is_shared(capsys):
 def test_a_run_without_a_name_gets_a_new_one():
     config = Config(text="text.txt", batch=4, window=16)
     corpus = load(config)
-    folders = [str(Run.create(None, config, corpus).folder) for _ in range(2)]
+    folders = [
+        str(Run.create(None, config, corpus.digest, corpus.vocabulary).folder) for _ in range(2)
+    ]
     assert folders == ["runs/char-lstm-256-1", "runs/char-lstm-256-2"]
 
 

@@ -171,7 +171,8 @@ def test_a_forward_and_a_backward_run_stand_side_by_side():
 
 def untrained(folder, **settings):
     config = Config(text="text.txt", **{"level": "word"} | SMALL | settings)
-    Run.create(folder, config, load(config))
+    corpus = load(config)
+    Run.create(folder, config, corpus.digest, corpus.vocabulary)
 
 
 def test_a_mistake_is_told_in_one_line(capsys):

@@ -411,17 +411,17 @@ def test_of_two_runs_that_start_in_one_folder_one_is_refused(place, monkeypatch)
         Config(text="text.txt", level=level, batch=2, window=8) for level in ("char", "word")
     )
     whole, refused = run_module.write_whole, []
+    corpus, other = load(first), load(second)
 
     def interrupted(path, content):
         if not refused:
             refused.append(path)
             with pytest.raises(RunError, match="another process is training in new"):
-                Run.create("new", second, load(second))
+                Run.create("new", second, other.digest, other.vocabulary)
         whole(path, content)
 
     monkeypatch.setattr(run_module, "write_whole", interrupted)
-    corpus = load(first)
-    run = Run.create("new", first, corpus)
+    run = Run.create("new", first, corpus.digest, corpus.vocabulary)
     assert refused
     assert run.config() == first
     assert run.vocabulary() == corpus.vocabulary

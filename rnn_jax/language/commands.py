@@ -16,7 +16,7 @@ from rnn_jax.language import plots
 from rnn_jax.language.baselines import Baselines, baselines
 from rnn_jax.language.comparison import compare
 from rnn_jax.language.config import Config
-from rnn_jax.language.corpus import Corpus, load, load_test
+from rnn_jax.language.corpus import Corpus, load_test, read
 from rnn_jax.language.embed import Reader, embed
 from rnn_jax.language.errors import InputError, RunError, reason
 from rnn_jax.language.evaluate import Evaluation, evaluate_adapting, token_losses
@@ -63,15 +63,17 @@ def resume_run(folder: str, from_step: int | None, given: dict[str, Any], worker
 
 
 def _create(config: Config, folder: str | None, mesh: Mesh) -> tuple[Run, Corpus]:
-    corpus = load(config)
-    learner = Learner(config, len(corpus.vocabulary))
+    texts = read(config)
+    vocabulary = texts.vocabulary()
+    learner = Learner(config, len(vocabulary))
     learner.check_memory()
     Split(learner, mesh)  # which says what does not divide
     table = None
     if config.vectors is not None:
-        table, known = first_table(config, corpus.vocabulary)
+        table, known = first_table(config, vocabulary)
         print(f"{config.vectors} has {known:,} of the {len(table):,} tokens", flush=True)
-    return Run.create(folder, config, corpus, table), corpus
+    run = Run.create(folder, config, texts.digest, vocabulary, table)
+    return run, texts.corpus(vocabulary, run.room)
 
 
 def sample_run(
@@ -105,7 +107,10 @@ def evaluate_run(
     run = Run.open(folder)
     config = run.config().resumed(**given)
     corpus = run.corpus(config)
-    pairs = load_test(config, corpus.vocabulary) if split == "test" else corpus.split(split)
+    if split == "test":
+        pairs = load_test(config, corpus.vocabulary, run.room)
+    else:
+        pairs = corpus.split(split)
     learner = Learner(config, len(corpus.vocabulary))
     loaded = load_params(run, learner, step)
     losses = token_losses(learner.model, loaded.params, *pairs)

@@ -2,83 +2,131 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
-import itertools
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from rnn_jax.language.config import Config
 from rnn_jax.language.errors import InputError
-from rnn_jax.language.text import SPLIT, find_splits, line_of, read_text
+from rnn_jax.language.text import BLOCK, find_splits
+from rnn_jax.language.tokens import Text, in_blocks, release
 from rnn_jax.language.vocabulary import Vocabulary
 
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """The ids of a text as the model reads it: `train` and `validation`, both (T,) int32.
+    """The ids of a text as the model reads it, in order, or each part from its end.
 
-    In order, or each from its end.
+    Of integers as small as the vocabulary allows, mapped from a file: what is sliced is read.
     """
 
     vocabulary: Vocabulary
     train: np.ndarray
-    validation: np.ndarray
-    before: int
-    """The token that the model reads before `validation`."""
+    """(T,)"""
+    held_out: np.ndarray
+    """(T' + 1,): `validation`, and in front of it the token that the model reads before."""
     digest: str
     """SHA-256 of what training reads: what tells a resumed run that it reads the same text."""
+
+    @property
+    def validation(self) -> np.ndarray:
+        """(T',)."""
+        return self.held_out[1:]
 
     def split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """(inputs, targets) of `train` or `validation`, as the model reads them.
 
         Every token of `validation` is a target: the first one's input is the token before.
         """
-        if name == "train":
-            return self.train[:-1], self.train[1:]
-        return _after(self.before, self.validation)
+        return _pairs(self.train if name == "train" else self.held_out)
 
 
-class Texts(NamedTuple):
-    """The files of a config, by split. A file that is still to be cut is `train` alone."""
+@dataclasses.dataclass(frozen=True)
+class Texts:
+    """The texts of a config after one pass over each, by split.
 
-    paths: dict[str, str]
-    """What messages call them."""
-    contents: dict[str, str]
+    One that is still to be cut is `train` alone.
+    """
+
+    config: Config
+    splits: dict[str, Text]
+    digest: str
+    """SHA-256 of what training reads."""
+
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary that the config makes of them.
+
+        Of a text that is cut it is that of the whole, so that validation has no token without an
+        id. Characters of splits are those of all of them: each character of each split is a
+        target, and perplexities compare. Words are those of the training file, with `<unk>` where
+        that has it.
+
+        Raises:
+            InputError: a text is too short for the batch and the window, or has words without an
+                id.
+        """
+        config, train = self.config, self.splits["train"]
+        if config.data is not None:
+            _check_length(config, len(train), f"{train.name} has {len(train)} tokens")
+        else:
+            cut = self._cut
+            _check_length(config, cut, f"{len(train)} tokens leave {max(cut, 0)} for training")
+        if config.level == "char":
+            counts: collections.Counter[str] = collections.Counter()
+            for text in self.splits.values():
+                counts.update(text.counts)
+            return Vocabulary.of(counts)
+        vocabulary = Vocabulary.of(train.counts, config.max_words)
+        for text in self.splits.values():
+            text.check(vocabulary)
+        return vocabulary
+
+    def corpus(self, vocabulary: Vocabulary, folder: Path | None = None) -> Corpus:
+        """The texts in the ids of a vocabulary, which lie in a folder, or with temporary files.
+
+        Raises as `Text.ids` does.
+        """
+        config = self.config
+        train = self.splits["train"].ids(vocabulary, folder)
+        if config.data is not None:
+            train = train[1:-1]
+            held_out = _after_the_start(config, self.splits["valid"].ids(vocabulary, folder))
+        else:
+            # The token before the held out part is the one that lies before it; or, if it is read
+            # from its end, what follows the end of the text.
+            first = self._cut + (1 if config.backward else 0)
+            length = len(self.splits["train"]) - self._cut + 1
+            held_out = config.turned(train[first : first + length])
+            train = train[1 : self._cut + 1]
+        return Corpus(vocabulary, config.turned(train), held_out, self.digest)
 
     @property
-    def digest(self) -> str:
-        """SHA-256 of what training reads."""
-        digest = hashlib.sha256()
-        for split in ("train", "valid"):
-            digest.update(self.contents.get(split, "").encode())
-        return digest.hexdigest()
+    def _cut(self) -> int:
+        """How many tokens of a text that is cut are for training."""
+        tokens = len(self.splits["train"])
+        return tokens - max(1, round(tokens * self.config.validation))
 
 
-def load(config: Config) -> Corpus:
+def load(config: Config, folder: Path | None = None) -> Corpus:
     """Read, split and encode the text of a config, for a new run.
 
-    `--text` is one file, whose end is for validation. Its vocabulary is that of the whole text, so
-    that validation has no token without an id. `--data` is a folder of files that are splits; each
-    after the training file begins after the end of a line. Their characters are those of all of
-    them: each character of each split is a target, and perplexities compare. Their words are those
-    of the training file, with `<unk>` where that has it.
+    `--text` is one file, whose end is for validation. `--data` is a folder of files that are
+    splits; each after the training file begins after the end of a line.
 
     Raises:
         InputError: a file cannot be read, is too short for the batch and the window, or has words
             without an id; of the test file too, while there is time to do something about it.
+        RunError: the ids cannot be written.
     """
     texts = read(config)
-    corpus = encode(config, texts)
-    if "test" in texts.contents:
-        _encode(config, corpus.vocabulary, texts, "test")
-    return corpus
+    return texts.corpus(texts.vocabulary(), folder)
 
 
 def read(config: Config, kept: Path | None = None, test: bool = True) -> Texts:
-    """Read the files of a config.
+    """Read the files of a config once.
 
     Args:
         config: names them.
@@ -88,87 +136,48 @@ def read(config: Config, kept: Path | None = None, test: bool = True) -> Texts:
     Raises:
         InputError: one of them cannot be read.
     """
+    digest = hashlib.sha256()
     if config.data is None:
         path = str(kept) if config.text is None and kept and kept.exists() else config.text
-        return Texts(
-            {"train": path or "the reference that this Python carries"}, {"train": read_text(path)}
-        )
-    paths = find_splits(config.data)
-    if not test:
-        paths.pop("test", None)
-    return Texts(paths, {split: read_text(path) for split, path in paths.items()})
-
-
-def encode(config: Config, texts: Texts, vocabulary: Vocabulary | None = None) -> Corpus:
-    """Texts -> ids, by a vocabulary, or by one that is made of them.
-
-    Raises:
-        InputError: a text is too short for the batch and the window, or has tokens without an id.
-    """
-    tokens = _tokens(config, texts, "train")
-    if vocabulary is None and config.level == "char":
-        vocabulary = Vocabulary.of(itertools.chain(*texts.contents.values()))
-    elif vocabulary is None:
-        vocabulary = Vocabulary.of(tokens, config.max_words)
-    ids = vocabulary.encode(tokens)
-    if config.data is not None:
-        _check_length(config, len(ids), f"{texts.paths['train']} has {len(ids)} tokens")
-        train, held_out = ids, _encode(config, vocabulary, texts, "valid")
-        before = vocabulary.start
+        name = path or "the reference that this Python carries"
+        splits = {"train": Text.read(path, name, config.level, digest)}
     else:
-        cut = len(ids) - max(1, round(len(ids) * config.validation))
-        _check_length(config, cut, f"{len(ids)} tokens leave {max(cut, 0)} for training")
-        train, held_out = ids[:cut], ids[cut:]
-        # What follows the end of a text that is read from there is what comes before its start.
-        before = vocabulary.start if config.backward else int(ids[cut - 1])
-    train, held_out = config.turned(train), config.turned(held_out)
-    return Corpus(vocabulary, train, held_out, before, texts.digest)
+        paths = find_splits(config.data)
+        if not test:
+            paths.pop("test", None)
+        splits = {
+            split: Text.read(path, path, config.level, None if split == "test" else digest)
+            for split, path in paths.items()
+        }
+    return Texts(config, splits, digest.hexdigest())
 
 
-def load_test(config: Config, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
+def load_test(
+    config: Config, vocabulary: Vocabulary, folder: Path | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """(inputs, targets) of the test file, as the model reads it; every token of it is a target.
 
     Raises:
         InputError: there is no test file, it cannot be read, or it has tokens without an id.
+        RunError: the ids cannot be written.
     """
     if config.data is None:
         raise InputError("there is no test split: a run of --text has train and validation")
     path = find_splits(config.data).get("test")
     if path is None:
         raise InputError(f"{config.data} has no test split: no file with test in its name")
-    texts = Texts({"test": path}, {"test": read_text(path)})
-    ids = _encode(config, vocabulary, texts, "test")
-    return _after(vocabulary.start, config.turned(ids))
+    text = Text.read(path, path, config.level)
+    text.check(vocabulary)
+    return _pairs(_after_the_start(config, text.ids(vocabulary, folder)))
 
 
-def _tokens(config: Config, texts: Texts, split: str) -> list[str]:
-    try:
-        return SPLIT[config.level](texts.contents[split])
-    except InputError as error:
-        raise InputError(f"{texts.paths[split]}: {error}") from error
+def _after_the_start(config: Config, ids: np.ndarray) -> np.ndarray:
+    """Of ids between two starts, those that the model reads, and the start before them."""
+    return config.turned(ids)[:-1]
 
 
-def _encode(config: Config, vocabulary: Vocabulary, texts: Texts, split: str) -> np.ndarray:
-    tokens = _tokens(config, texts, split)
-    if strangers := vocabulary.strangers(tokens):
-        content = texts.contents[split]
-        shown = ", ".join(
-            f"{token!r} in line {line_of(token, content, config.level)}" for token in strangers[:5]
-        )
-        if config.level == "word":
-            raise InputError(
-                f"{texts.paths[split]} has words that the training file lacks: {shown}; a run with "
-                f"--max-words below {len(vocabulary)} reads them as <unk>"
-            )
-        raise InputError(
-            f"{texts.paths[split]} has characters that no file had when the run was started: "
-            f"{shown}; restore the file, or start a new run"
-        )
-    return vocabulary.encode(tokens)
-
-
-def _after(first: int, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.concatenate([np.array([first], ids.dtype), ids[:-1]]), ids
+def _pairs(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return ids[:-1], ids[1:]
 
 
 def _check_length(config: Config, tokens: int, what: str) -> None:
@@ -187,7 +196,9 @@ def log_frequencies(ids: np.ndarray, size: int) -> np.ndarray:
     As the biases of its output they let a network begin with what counting single tokens knows,
     which it otherwise learns in its first hundreds of updates.
     """
-    counts = np.bincount(ids, minlength=size) + 1
+    counts = np.ones(size, np.int64)
+    for block in in_blocks(ids):
+        counts += np.bincount(block, minlength=size)
     return np.log(counts / counts.sum()).astype(np.float32)
 
 
@@ -212,6 +223,7 @@ class Streams:
         used = self.length * batch
         self._inputs = ids[:used].reshape(batch, self.length)
         self._targets = ids[1 : used + 1].reshape(batch, self.length)
+        self._read = 0
 
     length: int
     """The steps of each stream."""
@@ -232,4 +244,8 @@ class Streams:
         inputs, targets = (
             np.ascontiguousarray(part[place].T, np.int32) for part in (self._inputs, self._targets)
         )
+        self._read += inputs.size
+        if self._read > BLOCK:  # now and then, for a page that is needed again has its price
+            release(self._inputs)
+            self._read = 0
         return inputs, targets

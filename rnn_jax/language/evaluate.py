@@ -13,6 +13,7 @@ import optax
 import rnn_jax as rnn
 from rnn_jax.language.measures import bits, perplexity
 from rnn_jax.language.model import cross_entropy
+from rnn_jax.language.tokens import release
 
 _CHUNK = 1024
 
@@ -61,16 +62,17 @@ def token_losses(
         targets: (T,) the token after each.
     """
     carry = model.initial_carry(params)
-    found = []
+    found = np.empty(len(inputs))
     for start in range(0, len(inputs), _CHUNK):
         pieces = inputs[start : start + _CHUNK], targets[start : start + _CHUNK]
         length = len(pieces[0])
         # Padded to one length, so that one compiled function does for all: only the last chunk
         # is padded, and nothing reads the carry after it.
-        xs, ys = (np.pad(piece, (0, _CHUNK - length)) for piece in pieces)
+        xs, ys = (np.pad(np.asarray(piece, np.int32), (0, _CHUNK - length)) for piece in pieces)
         carry, losses = _chunk(model, params, carry, xs, ys)
-        found.append(np.asarray(losses[:length], np.float64))
-    return np.concatenate(found)
+        found[start : start + length] = losses[:length]
+        release(inputs)
+    return found
 
 
 def evaluate_adapting(
@@ -90,7 +92,13 @@ def evaluate_adapting(
     clipped = optax.clip_by_global_norm(clip) if clip else optax.identity()
     optimizer = optax.chain(clipped, optax.sgd(rate))
     found = rnn.training.dynamic_evaluation(
-        model, params, inputs, targets, cross_entropy, optimizer, window=window
+        model,
+        params,
+        np.asarray(inputs, np.int32),
+        np.asarray(targets, np.int32),
+        cross_entropy,
+        optimizer,
+        window=window,
     )
     return Evaluation(found.loss, len(inputs))
 

@@ -12,6 +12,7 @@ import numpy as np
 
 import rnn_jax as rnn
 from rnn_jax.language import plots
+from rnn_jax.language.baselines import COUNTED
 from rnn_jax.language.comparison import compare
 from rnn_jax.language.corpus import Corpus
 from rnn_jax.language.evaluate import token_losses
@@ -61,6 +62,7 @@ def report(run: Run, corpus: Corpus, best: Best) -> str:
         "validation_loss": best.loss,
         "validation_tokens": len(corpus.validation),
         "train_tokens": len(corpus.train),
+        "counted_tokens": min(len(corpus.train), COUNTED),
         "vocabulary": len(corpus.vocabulary),
         "parameters": count(params),
         "gradient_norm_by_lag": by_lag,
@@ -94,13 +96,14 @@ def wrapped(text: str) -> list[str]:
 
 def gradient_by_lag(learner: Learner, params: rnn.Params, corpus: Corpus) -> list[float]:
     """The gradient norm at lags 0, 1, ... up to twice the window, where the text is that long."""
-    ids = np.concatenate(corpus.split("train")[0:1] + corpus.split("validation")[1:])
+    parts = corpus.split("train")[0], corpus.split("validation")[1]
     config = learner.config
-    length = min(2 * config.window, (len(ids) - 1) // config.batch)
+    length = min(2 * config.window, (sum(map(len, parts)) - 1) // config.batch)
     # The end of the text: the validation part, where there is enough of it.
-    ids = ids[-(length * config.batch + 1) :]
+    tokens = length * config.batch + 1
+    ids = np.concatenate([part[-tokens:] for part in parts])[-tokens:]
     xs, targets = (
-        jnp.asarray(part.reshape(config.batch, length).T) for part in (ids[:-1], ids[1:])
+        jnp.asarray(part.reshape(config.batch, length).T, jnp.int32) for part in (ids[:-1], ids[1:])
     )
     norms = jax.jit(
         lambda params, xs, targets: rnn.analysis.gradient_by_lag(

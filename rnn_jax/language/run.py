@@ -6,6 +6,7 @@ import contextlib
 import io
 import itertools
 import json
+import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from rnn_jax.language.config import Config
-from rnn_jax.language.corpus import Corpus, encode, read
+from rnn_jax.language.corpus import Corpus, read
 from rnn_jax.language.errors import InputError, RunError, reason
 from rnn_jax.language.files import JsonLines, read_json, write_whole
 from rnn_jax.language.measures import is_measured
@@ -49,12 +50,22 @@ class Run:
 
     @classmethod
     def create(
-        cls, folder: str | None, config: Config, corpus: Corpus, table: np.ndarray | None = None
+        cls,
+        folder: str | None,
+        config: Config,
+        digest: str,
+        vocabulary: Vocabulary,
+        table: np.ndarray | None = None,
     ) -> Run:
         """Start a run in a folder; without one, in a new one that is named after the config.
 
-        A `table` is what its embedding begins with: kept, for a run that is killed before its first
-        checkpoint begins with it again.
+        Args:
+            folder: where.
+            config: its settings.
+            digest: of its `corpus.Texts`.
+            vocabulary: of its tokens.
+            table: what its embedding begins with: kept, for a run that is killed before its first
+                checkpoint begins with it again.
 
         Raises:
             InputError: the folder holds a run already.
@@ -76,7 +87,7 @@ class Run:
                     content = io.BytesIO()
                     np.save(content, table)
                     write_whole(run.vectors, content.getvalue())
-                record = {"text_sha256": corpus.digest, "tokens": corpus.vocabulary.tokens}
+                record = {"text_sha256": digest, "tokens": vocabulary.tokens}
                 write_whole(run.vocabulary_file, json.dumps(record, ensure_ascii=False) + "\n")
                 run.write_config(config)
         except OSError as error:
@@ -162,16 +173,21 @@ class Run:
         if texts.digest != digest:
             raise RunError(
                 f"the text has changed since {self.folder} was started "
-                f"({texts.paths['train']}); restore it, or start a new run"
+                f"({texts.splits['train'].name}); restore it, or start a new run"
             )
-        made = encode(config, texts).vocabulary.tokens
+        made = texts.vocabulary().tokens
         of_test = len(tokens) > len(made) and config.level == "char" and config.data is not None
         if tokens != made and not (of_test and [t for t in tokens if t in made] == list(made)):
             raise RunError(
                 f"{self.vocabulary_file} is not the vocabulary that {self.config_file} makes of "
                 "the text; restore what was edited, or start a new run"
             )
-        return encode(config, texts, Vocabulary(tokens))
+        return texts.corpus(Vocabulary(tokens), self.room)
+
+    @property
+    def room(self) -> Path | None:
+        """Where large files without a name may lie: the folder, unless nobody may write there."""
+        return self.folder if os.access(self.folder, os.W_OK) else None
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

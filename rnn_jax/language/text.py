@@ -3,49 +3,51 @@
 A token is a character, or a word: what whitespace separates, with `END_OF_LINE` after each
 line, so that the words of a file, line by line, can be had back from the tokens. A text that has
 `END_OF_LINE` for a word of its own is refused: the two could not be told apart again.
+
+A text may be larger than memory, and one line of it may be, so it comes in blocks. `pieces` are
+blocks that end within no token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import codecs
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 from rnn_jax.language.errors import InputError
 
 END_OF_LINE = "<eos>"
+BLOCK = 2**20
+"""How many bytes of a file are read at a time."""
 
 
 def read_text(path: str | None) -> str:
-    """The text of a UTF-8 file; without one, the language reference that every Python carries.
+    """The whole of a text; arguments and errors as for `blocks`."""
+    return "".join(blocks(path))
+
+
+def blocks(path: str | None, size: int = BLOCK) -> Iterator[str]:
+    """A text, block by block, of which one is in memory at a time.
+
+    Args:
+        path: of a UTF-8 file; without one, it is the language reference that every Python carries.
+        size: how many bytes a block is made of.
 
     Raises:
-        InputError: the file is missing, a folder, unreadable, empty, or not text; or this Python
-            has no reference.
+        InputError: the file is missing, a folder, a pipe, unreadable, empty, or not text; or this
+            Python has no reference.
     """
     if path is None:
-        try:
-            from pydoc_data.topics import topics
-        except ImportError as error:  # some systems take Python apart
-            raise InputError(
-                "this Python comes without its reference (pydoc_data); name a text by --text"
-            ) from error
-        return "\n\n".join(topics[name] for name in sorted(topics))
-    return "".join(read_lines(path))
-
-
-def read_lines(path: str) -> Iterator[str]:
-    """The lines of a UTF-8 file, each with its end, of which one is in memory at a time.
-
-    Raises:
-        InputError: the file is missing, a folder, unreadable, empty, or not text.
-    """
-    start, empty = 0, True
+        yield _reference()
+        return
     try:
         with Path(path).open("rb") as file:
-            for raw in file:
-                line = _decoded(path, raw, start)
-                start, empty = start + len(raw), empty and not line.strip()
-                yield line
+            if not file.seekable():
+                raise InputError(
+                    f"{path} is a pipe, and a text is read more than once; write it to a file first"
+                )
+            yield from _decoded(path, file, size)
     except FileNotFoundError as error:
         raise InputError(f"no such text file: {path}") from error
     except IsADirectoryError as error:
@@ -54,23 +56,68 @@ def read_lines(path: str) -> Iterator[str]:
         ) from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _reference() -> str:
+    try:
+        from pydoc_data.topics import topics
+    except ImportError as error:  # some systems take Python apart
+        raise InputError(
+            "this Python comes without its reference (pydoc_data); name a text by --text"
+        ) from error
+    return "\n\n".join(topics[name] for name in sorted(topics))
+
+
+def _decoded(path: str, file: BinaryIO, size: int) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    mark = "\ufeff"  # of the bytes' order, which a file may begin with
+    end, empty, more = 0, True, True
+    while more:
+        raw = file.read(size)
+        if b"\0" in raw:
+            at = end + raw.index(0)
+            raise InputError(f"{path} is binary (a zero byte at {at}), where text is needed")
+        end, empty, more = end + len(raw), empty and not raw.strip(), bool(raw)
+        try:
+            text = decoder.decode(raw, final=not more)
+        except UnicodeDecodeError as error:
+            # The decoder's object ends where the block does, and may begin in the one before.
+            byte, at = error.object[error.start], end - len(error.object) + error.start
+            raise InputError(
+                f"{path} is not UTF-8 text (byte 0x{byte:02x} at {at}); convert it first"
+            ) from error
+        if text:
+            yield text.removeprefix(mark)
+            mark = ""
     if empty:
         raise InputError(f"{path} is empty")
 
 
-def _decoded(path: str, raw: bytes, start: int) -> str:
-    """The text of a line whose first byte is number `start` of its file."""
-    if b"\0" in raw:
-        at = start + raw.index(0)
-        raise InputError(f"{path} is binary (a zero byte at {at}), where text is needed")
-    try:
-        return raw.decode("utf-8" if start else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        # Of a file that begins with a mark of its bytes' order, they are counted behind that.
-        byte, at = error.object[error.start], start + error.start
-        raise InputError(
-            f"{path} is not UTF-8 text (byte 0x{byte:02x} at {at}); convert it first"
-        ) from error
+class Piece(NamedTuple):
+    """A part of a text that begins and ends within no token."""
+
+    text: str
+    line: int
+    """The number of its first line, counted from 1."""
+
+
+def pieces(level: str, blocks: Iterable[str]) -> Iterator[Piece]:
+    """The blocks of a text, cut so that the tokens of its pieces are the tokens of the text."""
+    line = 1
+    for text in _WHOLE[level](blocks):
+        yield Piece(text, line)
+        line += text.count("\n")
+
+
+def _whole_words(blocks: Iterable[str]) -> Iterator[str]:
+    """The same text, where a word that goes on in the next block is left to that."""
+    rest = ""
+    for block in blocks:
+        text = rest + block
+        ends = not text or text[-1].isspace()
+        rest = "" if ends else text.rsplit(maxsplit=1)[-1]
+        yield text[: len(text) - len(rest)]
+    yield rest
 
 
 def find_splits(folder: str) -> dict[str, str]:
@@ -107,9 +154,9 @@ def find_splits(folder: str) -> dict[str, str]:
     return found
 
 
-def split_chars(text: str) -> list[str]:
-    """Text -> its characters."""
-    return list(text)
+def split_chars(text: str, line: int = 1) -> str:
+    """Text -> its characters, which is what a text is a sequence of."""
+    return text
 
 
 def join_chars(tokens: Iterable[str]) -> str:
@@ -117,22 +164,19 @@ def join_chars(tokens: Iterable[str]) -> str:
     return "".join(tokens)
 
 
-def split_words(text: str) -> list[str]:
-    """Text -> its words, with `END_OF_LINE` where a line ends.
+def split_words(text: str, line: int = 1) -> list[str]:
+    """Text -> its words, with `END_OF_LINE` where a line ends; `line` is the number of its first.
 
     Raises:
         InputError: `END_OF_LINE` is one of the words.
     """
-    lines = text.split("\n")
     if END_OF_LINE in text and (number := line_of(END_OF_LINE, text, "word")):
         raise InputError(
-            f"line {number} has the word {END_OF_LINE}, which stands for the end of a line, of "
-            "which every line has one by itself; delete it there, or write it in another way"
+            f"line {line + number - 1} has the word {END_OF_LINE}, which stands for the end of a "
+            "line, of which every line has one by itself; delete it there, or write it in another "
+            "way"
         )
-    # The last piece ends the text, not a line: a prompt may stop in the middle of one.
-    return [word for line in lines[:-1] for word in (*line.split(), END_OF_LINE)] + lines[
-        -1
-    ].split()
+    return text.replace("\n", f" {END_OF_LINE} ").split()
 
 
 def join_words(tokens: Iterable[str]) -> str:
@@ -154,5 +198,6 @@ def line_of(token: str, text: str, level: str) -> int:
     return text.count("\n", 0, text.index(token)) + 1 if token in text else 0
 
 
-SPLIT = {"char": split_chars, "word": split_words}
+SPLIT: dict[str, Callable[..., Sequence[str]]] = {"char": split_chars, "word": split_words}
 JOIN = {"char": join_chars, "word": join_words}
+_WHOLE: dict[str, Callable[[Iterable[str]], Iterable[str]]] = {"char": iter, "word": _whole_words}

@@ -13,6 +13,6 @@
 
 from __future__ import annotations
 
-from rnn_jax.language.baselines.table import Baselines, baselines
+from rnn_jax.language.baselines.table import COUNTED, Baselines, baselines
 
-__all__ = ["Baselines", "baselines"]
+__all__ = ["COUNTED", "Baselines", "baselines"]

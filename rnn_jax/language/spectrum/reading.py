@@ -49,6 +49,6 @@ def read(model: rnn.Cell, params: rnn.Params, corpus: Corpus, streams: int, leng
         )
     starts = np.linspace(before, available - length, streams).astype(int)
     steps = np.arange(-before, length)[:, None] + starts
-    read, xs = jnp.asarray(inputs[steps[:before]]), jnp.asarray(inputs[steps[before:]])
-    carry, _ = jax.jit(lambda params, xs: rnn.unroll(model, params, xs))(params, read)
-    return Reading(xs, jnp.asarray(targets[steps[before:]]), carry)
+    xs, ys = (jnp.asarray(ids[steps], jnp.int32) for ids in (inputs, targets))
+    carry, _ = jax.jit(lambda params, xs: rnn.unroll(model, params, xs))(params, xs[:before])
+    return Reading(xs[before:], ys[before:], carry)
