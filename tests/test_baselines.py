@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnn_jax.errors import ArgumentError, DtypeError, ShapeError
-from rnn_jax.language.baselines import baselines
+from rnn_jax.language.baselines import baselines, ngram
 from rnn_jax.language.baselines.counting import count, preceded
 from rnn_jax.language.baselines.dirichlet import dirichlet, strengths
 from rnn_jax.language.baselines.discounts import modified, plain
@@ -189,11 +189,13 @@ def test_every_ngram_is_counted_once(text):
 
 
 @pytest.mark.parametrize("fit", [kneser_ney, dirichlet])
-def test_a_model_reads_only_what_came_before(fit, rng):
+def test_a_model_reads_only_what_came_before(fit, rng, monkeypatch):
     text, inputs, targets = rng.integers(0, 5, 300), rng.integers(0, 5, 30), rng.integers(0, 5, 30)
     model = fit(text, 5)
     whole = model.probabilities(inputs, targets)
     assert model.probabilities(inputs[:17], targets[:17]).tolist() == whole[:17].tolist()
+    monkeypatch.setattr(ngram, "_BLOCK", 7)
+    assert model.probabilities(inputs, targets).tolist() == whole.tolist()
     with pytest.raises(dataclasses.FrozenInstanceError):
         model.size = 6
 

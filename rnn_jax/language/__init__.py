@@ -5,6 +5,7 @@
 ========================= ========================================================
 `config`                  every setting, in one frozen value
 `text` `vocabulary`       a file -> tokens -> ids
+`tokens`                  the same of a text that may be larger than memory
 `corpus`                  the training part, its streams, and the validation part
 `baselines`               what counting alone achieves
 `cells` `model`           the network, its loss

@@ -139,14 +139,13 @@ def read(config: Config, kept: Path | None = None, test: bool = True) -> Texts:
     digest = hashlib.sha256()
     if config.data is None:
         path = str(kept) if config.text is None and kept and kept.exists() else config.text
-        name = path or "the reference that this Python carries"
-        splits = {"train": Text.read(path, name, config.level, digest)}
+        splits = {"train": Text.read(path, config.level, digest.update)}
     else:
         paths = find_splits(config.data)
         if not test:
             paths.pop("test", None)
         splits = {
-            split: Text.read(path, path, config.level, None if split == "test" else digest)
+            split: Text.read(path, config.level, None if split == "test" else digest.update)
             for split, path in paths.items()
         }
     return Texts(config, splits, digest.hexdigest())
@@ -166,7 +165,7 @@ def load_test(
     path = find_splits(config.data).get("test")
     if path is None:
         raise InputError(f"{config.data} has no test split: no file with test in its name")
-    text = Text.read(path, path, config.level)
+    text = Text.read(path, config.level)
     text.check(vocabulary)
     return _pairs(_after_the_start(config, text.ids(vocabulary, folder)))
 

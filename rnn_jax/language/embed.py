@@ -14,7 +14,7 @@ import numpy as np
 
 import rnn_jax as rnn
 from rnn_jax.language.errors import InputError
-from rnn_jax.language.tokens import parts_of
+from rnn_jax.language.tokens import parts
 from rnn_jax.language.vocabulary import Vocabulary
 
 _BLOCK = 1024
@@ -98,7 +98,7 @@ def _encoded(vocabulary: Vocabulary, level: str, text: str, path: Path) -> np.nd
     """The ids of a text, on the disk."""
     plain = path.with_suffix(".ids")
     with plain.open("wb") as file:
-        for part in parts_of(text, text, level):
+        for part in parts(text, level):
             try:
                 file.write(vocabulary.encode(part).data)
             except InputError as error:

@@ -101,22 +101,22 @@ class Piece(NamedTuple):
     """The number of its first line, counted from 1."""
 
 
-def pieces(level: str, blocks: Iterable[str]) -> Iterator[Piece]:
-    """The blocks of a text, cut so that the tokens of its pieces are the tokens of the text."""
+def pieces(level: str, text: Iterable[str]) -> Iterator[Piece]:
+    """A text in blocks, cut so that the tokens of its pieces are the tokens of the text."""
     line = 1
-    for text in _WHOLE[level](blocks):
-        yield Piece(text, line)
-        line += text.count("\n")
+    for whole in _WHOLE[level](text):
+        yield Piece(whole, line)
+        line += whole.count("\n")
 
 
-def _whole_words(blocks: Iterable[str]) -> Iterator[str]:
+def _whole_words(text: Iterable[str]) -> Iterator[str]:
     """The same text, where a word that goes on in the next block is left to that."""
     rest = ""
-    for block in blocks:
-        text = rest + block
-        ends = not text or text[-1].isspace()
-        rest = "" if ends else text.rsplit(maxsplit=1)[-1]
-        yield text[: len(text) - len(rest)]
+    for block in text:
+        found = rest + block
+        ends = not found or found[-1].isspace()
+        rest = "" if ends else found.rsplit(maxsplit=1)[-1]
+        yield found[: len(found) - len(rest)]
     yield rest
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import hashlib
+import itertools
 import mmap
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +17,8 @@ from rnn_jax.language.errors import InputError, RunError, reason
 from rnn_jax.language.text import BLOCK, SPLIT, blocks, line_of, pieces
 from rnn_jax.language.vocabulary import Vocabulary, count
 
-
-class Digest(Protocol):
-    """A hash of `hashlib`."""
-
-    def update(self, data: bytes, /) -> None:
-        """Go on with these bytes."""
+Digest = Callable[[bytes], object]
+"""The `update` of a hash."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,30 +27,28 @@ class Text:
 
     path: str | None
     """Of its file; None for the reference that every Python carries."""
-    name: str
-    """What messages call it."""
     level: str
     counts: collections.Counter[str]
 
     @classmethod
-    def read(cls, path: str | None, name: str, level: str, digest: Digest | None = None) -> Text:
-        """Read it once; `digest` goes on with its bytes.
+    def read(cls, path: str | None, level: str, digest: Digest | None = None) -> Text:
+        """Read it once; arguments and errors as for `parts`.
 
-        Cost: a second for about 100 MB of characters, three for words; memory for a block and for
-        the different tokens.
-
-        Raises:
-            InputError: it cannot be read, or has a word that stands for the end of a line.
+        Cost: one pass, and memory for a block and for the different tokens.
         """
-        parts = parts_of(path, name, level, digest or hashlib.sha256())
-        return cls(path, name, level, count(parts))
+        return cls(path, level, count(parts(path, level, digest)))
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return _name(self.path)
 
     def __len__(self) -> int:
         """How many tokens it has."""
         return self.counts.total()
 
     def check(self, vocabulary: Vocabulary) -> None:
-        """Raise an InputError that says which tokens have no id, and where the text has them."""
+        """Raise an `InputError` that says which tokens have no id, and where the text has them."""
         strangers = vocabulary.strangers(self.counts)
         if not strangers:
             return
@@ -70,16 +64,17 @@ class Text:
         )
 
     def _line_of(self, token: str) -> int:
+        """The first line that has it; 0 if none has, as another was written in its place."""
         for piece in pieces(self.level, blocks(self.path)):
             if number := line_of(token, piece.text, self.level):
                 return piece.line + number - 1
         return 0
 
     def ids(self, vocabulary: Vocabulary, folder: Path | None = None) -> np.ndarray:
-        """The ids (T + 2,) of its tokens between two `vocabulary.start`, mapped from a file.
+        """The ids (T + 2,) of its tokens between two of `vocabulary.start`, mapped from a file.
 
         A text begins behind that token, and one that is read from its end begins there. The file
-        has no name: it lies in `folder`, or where temporary files do, takes as few bytes a token
+        has no name. It lies in `folder`, or where temporary files do, takes as few bytes a token
         as the vocabulary allows, and is gone once the array is, or the process, however that ends.
 
         Raises:
@@ -88,12 +83,11 @@ class Text:
         """
         dtype = np.min_scalar_type(len(vocabulary) - 1)
         start = np.array([vocabulary.start], dtype)
+        encoded = map(vocabulary.encode, parts(self.path, self.level))
         try:
             with tempfile.TemporaryFile(dir=folder) as file:
-                file.write(start.data)
-                for part in parts_of(self.path, self.name, self.level):
-                    file.write(vocabulary.encode(part).astype(dtype).data)
-                file.write(start.data)
+                for ids in itertools.chain([start], encoded, [start]):
+                    file.write(ids.astype(dtype).data)
                 length = file.tell() // dtype.itemsize
                 file.flush()
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -107,21 +101,28 @@ class Text:
         return np.ndarray(length, dtype, buffer=mapped)
 
 
-def parts_of(
-    path: str | None, name: str, level: str, digest: Digest | None = None
-) -> Iterator[Sequence[str]]:
-    """The tokens of a text, a part at a time; `digest` goes on with the bytes of each.
+def parts(path: str | None, level: str, digest: Digest | None = None) -> Iterator[Sequence[str]]:
+    """The tokens of a text, a part of it at a time.
+
+    Args:
+        path: as for `text.blocks`.
+        level: what a token is.
+        digest: called with the bytes of each part.
 
     Raises:
-        InputError: it cannot be read, or has a word that stands for the end of a line.
+        InputError: the text cannot be read, or has a word that stands for the end of a line.
     """
     for piece in pieces(level, blocks(path)):
         if digest is not None:
-            digest.update(piece.text.encode())
+            digest(piece.text.encode())
         try:
             yield SPLIT[level](*piece)
         except InputError as error:
-            raise InputError(f"{name}: {error}") from error
+            raise InputError(f"{_name(path)}: {error}") from error
+
+
+def _name(path: str | None) -> str:
+    return path or "the reference that this Python carries"
 
 
 def in_blocks(ids: np.ndarray, size: int = BLOCK) -> Iterator[np.ndarray]:
@@ -132,10 +133,10 @@ def in_blocks(ids: np.ndarray, size: int = BLOCK) -> Iterator[np.ndarray]:
 
 
 def release(ids: np.ndarray) -> None:
-    """Let go of what was read of a mapped file, of which `ids` is any part; it can be read again.
+    """Let go of what was read of a mapped file, of which `ids` is a part; it can be read again.
 
     The system takes pages back only where it is short of them. Without this, a process that has
-    read a text to its end has as much memory as the text.
+    read a text to its end is as large as the text.
     """
     base: Any = ids
     while isinstance(base, np.ndarray):

@@ -104,11 +104,12 @@ def count(parts: Iterable[Iterable[str]]) -> collections.Counter[str]:
     A part that is a string is the sequence of its characters.
     """
     counts: collections.Counter[str] = collections.Counter()
-    of_chars = np.zeros(sys.maxunicode + 1, np.int64)
+    of_chars = np.zeros(0, np.int64)
     for part in parts:
         if isinstance(part, str):
-            found = np.bincount(code_points(part))
-            of_chars[: len(found)] += found
+            found = np.bincount(code_points(part), minlength=len(of_chars))
+            found[: len(of_chars)] += of_chars
+            of_chars = found
         else:
             counts.update(part)
     counts.update({chr(char): int(of_chars[char]) for char in np.flatnonzero(of_chars)})
