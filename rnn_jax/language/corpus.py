@@ -90,17 +90,15 @@ class Texts:
         Raises as `Text.ids` does.
         """
         config = self.config
-        train = self.splits["train"].ids(vocabulary, folder)
+        ids = self.splits["train"].ids(vocabulary, folder)
         if config.data is not None:
-            train = train[1:-1]
+            train = ids[1:-1]
             held_out = _after_the_start(config, self.splits["valid"].ids(vocabulary, folder))
         else:
-            # The token before the held out part is the one that lies before it; or, if it is read
-            # from its end, what follows the end of the text.
-            first = self._cut + (1 if config.backward else 0)
-            length = len(self.splits["train"]) - self._cut + 1
-            held_out = config.turned(train[first : first + length])
-            train = train[1 : self._cut + 1]
+            train, rest = ids[1 : self._cut + 1], ids[self._cut :]
+            # What is read before the rest: the token that lies before it; or, of a text that is
+            # read from its end, what follows that.
+            held_out = config.turned(rest[1:] if config.backward else rest[:-1])
         return Corpus(vocabulary, config.turned(train), held_out, self.digest)
 
     @property
