@@ -149,7 +149,9 @@ def test_a_damaged_checkpoint_is_named_with_the_way_on(place, tmp_path):
 def test_a_full_disk_keeps_what_is_there(place, tmp_path):
     """A limit on the size of a file stands for the full disk: the system refuses the write."""
     copy = shutil.copytree(place / "whole", tmp_path / "copy")
-    size = (copy / "metrics.jsonl").stat().st_size
+    # Enough for the ids of the text and the lines of metrics, not for a checkpoint.
+    size = 100 + (place / "text.txt").stat().st_size
+    assert size > (copy / "metrics.jsonl").stat().st_size
     limited = (
         f"import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size})); "
         "runpy.run_module('rnn_jax', run_name='__main__', alter_sys=True)"

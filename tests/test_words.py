@@ -283,7 +283,7 @@ def test_patience_ends_a_run_and_the_best_is_what_is_used(place, capsys):
 
 def test_options_override_a_file_of_settings(place, monkeypatch):
     found = []
-    monkeypatch.setattr(commands, "start_run", lambda config, folder: found.append(config))
+    monkeypatch.setattr(commands, "start_run", lambda config, *_: found.append(config))
     settings = {"level": "word", "hidden": 3, "embedding": 2, "jitter": True, "stride": None}
     Path("mine.json").write_text(json.dumps(settings))
     words = ["--config", "mine.json", "--hidden", "5", "--no-jitter"]
