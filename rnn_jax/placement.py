@@ -54,7 +54,7 @@ def placement(layer: Layer, mesh: Mesh | AbstractMesh) -> Placement:
     Args:
       layer: A cell or any other layer.
       mesh: Its axes are `AxisType.Auto`, and one or more of them are called "data", "model" or
-        "time"; of "time", see `Associative`, nothing here depends.
+        "time", along which no params and no carry are split.
 
     Raises:
       StructureError: No layer.
