@@ -223,11 +223,15 @@ def train(
 def _own(folder: Path, settings: Any, config: Config) -> None:
     """Write down whose folder it is; raise where it is another's."""
     file = folder / "settings.json"
-    training = dataclasses.asdict(config)
-    fixed = {name: value for name, value in training.items() if name not in RESUMABLE}
-    ours = json.loads(json.dumps({"settings": settings, "training": fixed}))
+    training, usual = (
+        {name: value for name, value in dataclasses.asdict(one).items() if name not in RESUMABLE}
+        for one in (config, Config())
+    )
+    ours = json.loads(json.dumps({"settings": settings, "training": training}))
     folder.mkdir(parents=True, exist_ok=True)
-    if file.exists() and read_json(file) != ours:
+    theirs = read_json(file) if file.exists() else ours
+    # A setting that is newer than the run had its default then.
+    if theirs | {"training": usual | theirs["training"]} != ours:
         raise InputError(
             f"{folder} holds a run of other settings; delete it or name another by --runs"
         )
