@@ -49,6 +49,15 @@ def remembering(cell, params):
     return with_memory(cell, params, memory.at[3].set(jnp.nan), lengths=3)
 
 
+def moved(tree, far, seed):
+    """Every entry moved at random; by NumPy, which compiles nothing for a shape."""
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(np.asarray(leaf) + far * rng.normal(size=leaf.shape), leaf.dtype),
+        tree,
+    )
+
+
 class Case(NamedTuple):
     name: str
     build: Callable[[], rnn.Layer]
@@ -62,31 +71,20 @@ class Case(NamedTuple):
 
     def params(self, dtype=jnp.float64, seed=0):
         """Fresh params with every entry moved, so that no zero bias hides a mistake."""
-        key = jax.random.key(seed)
-        params = self.cell.init(key, dtype)
-        leaves, structure = jax.tree.flatten(params)
-        keys = jax.random.split(key, len(leaves))
-        moved = structure.unflatten(
-            [
-                p + 0.3 * jax.random.normal(k, p.shape, dtype)
-                for k, p in zip(keys, leaves, strict=True)
-            ]
-        )
-        return self.complete(self.cell, moved)
+        params = self.cell.init(jax.random.key(seed), dtype)
+        return self.complete(self.cell, moved(params, 0.3, seed))
 
     def xs(self, *lead, dtype=jnp.float64, seed=1):
         """Inputs with the leading axes `lead`."""
         shape, kind = self.cell.input
-        key = jax.random.key(seed)
+        rng = np.random.default_rng(seed)
         if kind is jnp.integer:
-            return jax.random.randint(key, (*lead, *shape), 0, VOCABULARY)
-        return jax.random.normal(key, (*lead, *shape), dtype)
+            return jnp.asarray(rng.integers(VOCABULARY, size=(*lead, *shape)))
+        return jnp.asarray(rng.normal(size=(*lead, *shape)), dtype)
 
     def carry(self, params, batch_shape=(), seed=2):
         """A carry that is not zero."""
-        carry = self.cell.initial_carry(params, batch_shape)
-        key = jax.random.key(seed)
-        return jax.tree.map(lambda c: c + jax.random.normal(key, c.shape, c.dtype) / 2, carry)
+        return moved(self.cell.initial_carry(params, batch_shape), 0.5, seed)
 
 
 VOCABULARY = 5

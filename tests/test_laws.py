@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import pickle
 import re
+from operator import itemgetter
 
 import chex
 import jax
@@ -38,8 +39,8 @@ def scalar(case, method):
 
 
 def at(index, tree):
-    """Entry `index` of the leading axis of every leaf."""
-    return jax.tree.map(lambda leaf: leaf[index], tree)
+    """Entry `index` of the leading axis of every leaf, by NumPy, which compiles no slice."""
+    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf)[index]), tree)
 
 
 def differentiable(case):
@@ -154,10 +155,10 @@ def test_step_by_step_is_unroll(case):
             "reset": jnp.array([[0, 1], [0, 0], [1, 0], [0, 0], [0, 1]], bool),
         }
     ys = []
-    for t, x in enumerate(xs):
-        carry, y = rnn.step(case.cell, params, x, carry, **at(t, marks))
-        ys.append(y)
-    assert_close((carry, jnp.stack(ys)), rnn.unroll(case.cell, params, xs, start, **marks), 1e-12)
+    for t in range(5):
+        carry, y = rnn.step(case.cell, params, at(t, xs), carry, **at(t, marks))
+        ys.append(np.asarray(y))
+    assert_close((carry, np.stack(ys)), rnn.unroll(case.cell, params, xs, start, **marks), 1e-12)
 
 
 @every("recurrence")
@@ -166,13 +167,24 @@ def test_project_and_readout_of_all_steps_are_those_of_each_step(case):
     if not isinstance(cell, rnn.Cell):
         assert not hasattr(cell, "project")
         return
-    zs = cell.project(params, xs)
     carry = case.carry(params, (2,))
-    _, hs = rnn.Scan()(cell, params, xs, carry)
-    ys = cell.readout(params, hs, xs)
-    for t in range(4):
-        assert_close(at(t, zs), cell.project(params, xs[t]), 1e-12)
-        assert_close(ys[t], cell.readout(params, at(t, hs), xs[t]), 1e-12)
+
+    @jax.jit
+    def both(params, xs, carry):
+        _, hs = rnn.Scan()(cell, params, xs, carry)
+        whole = cell.project(params, xs), cell.readout(params, hs, xs)
+        one_by_one = [
+            (
+                cell.project(params, xs[t]),
+                cell.readout(params, jax.tree.map(itemgetter(t), hs), xs[t]),
+            )
+            for t in range(4)
+        ]
+        return whole, one_by_one
+
+    whole, one_by_one = both(params, xs, carry)
+    for t, one in enumerate(one_by_one):
+        assert_close(at(t, whole), one, 1e-12)
 
 
 @every("recurrence")
@@ -181,11 +193,19 @@ def test_recur_of_all_steps_is_that_of_each_step(case):
     if not isinstance(cell, rnn.Cell):
         assert not hasattr(cell, "recur")
         return
-    carries, zs = case.carry(params, (4, 2)), cell.project(params, case.xs(4, 2))
-    whole = cell.recur(params, carries, zs)
-    for t in range(4):
-        carry, z, a = at(t, (carries, zs, whole))
-        assert_close(a, cell.recur(params, carry, z), 1e-12)
+    carries, xs = case.carry(params, (4, 2)), case.xs(4, 2)
+
+    @jax.jit
+    def both(params, carries, xs):
+        zs = cell.project(params, xs)
+        one_by_one = [
+            cell.recur(params, *jax.tree.map(itemgetter(t), (carries, zs))) for t in range(4)
+        ]
+        return cell.recur(params, carries, zs), one_by_one
+
+    whole, one_by_one = both(params, carries, xs)
+    for t, one in enumerate(one_by_one):
+        assert_close(at(t, whole), one, 1e-12)
 
 
 @every("loop")
@@ -256,8 +276,8 @@ def test_a_rebuilt_cell_does_not_retrace(case):
     def run(cell, params, xs):
         return rnn.unroll(cell, params, xs)
 
-    run(case.build(), params, xs)
-    run(case.build(), params, xs)
+    run.trace(case.build(), params, xs)
+    run.trace(case.build(), params, xs)
 
 
 @every("arithmetic")
@@ -360,7 +380,7 @@ def stacks_in(layer):
 @every_case
 def test_params_are_found_by_name(case):
     """Numbers are the places in a stack, all else has a name: a mask of optax is one line."""
-    places = [path for path, _ in jax.tree.leaves_with_path(jax.eval_shape(case.params))]
+    places = [path for path, _ in jax.tree.leaves_with_path(case.params())]
     numbered = {
         path[:depth]
         for path in places
@@ -374,7 +394,7 @@ def test_params_are_found_by_name(case):
 @every_case
 def test_what_begins_with_b_is_a_bias(case):
     """It has fewer axes than the weights beside it; a matrix B has its parts below its name."""
-    leaves = jax.tree.leaves_with_path(jax.eval_shape(case.params))
+    leaves = jax.tree.leaves_with_path(case.params())
     for path, leaf in leaves:
         if jax.tree_util.keystr(path[-1:], simple=True).startswith("b"):
             beside = [other.ndim for place, other in leaves if place[: len(path) - 1] == path[:-1]]
