@@ -12,11 +12,12 @@ from types import SimpleNamespace
 import pytest
 
 import rnn_jax
-from website import api, cells, gallery, tree
-from website.names import by_text, definition
+from website import api, cells, equations, gallery, speed, tree
+from website.names import by_text, definition, public_names
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+CELLS = [public for public in public_names() if cells.is_cell(public)]
 
 
 def names_in(module, path="rnn_jax"):
@@ -68,6 +69,72 @@ def test_the_page_of_a_cell_has_its_arrays_and_its_names_elsewhere():
     assert cells.elsewhere(rnn_jax.LRU) == []
 
 
+def test_an_equation_is_set_as_it_is_written():
+    def of(code, *names):
+        return equations.latex(code, names)
+
+    assert of("h_t = (1 - z) n + z h_{t-1}") == r"h_{t} = (1 - z)\,n + z\,h_{t - 1}"
+    assert of("z = x_t @ w_xh + b_h") == r"z = x_{t}\,w_{\mathrm{xh}} + b_{h}"
+    assert of("h = f / (f + i) c") == r"h = \frac{f}{f + i}\,c"
+    assert of("a = sqrt(1 - |lambda|^2)") == r"a = \sqrt{1 - |\lambda|^{2}}"
+    assert of("i, f = exp(-g), r (h * gain)", "gain") == (
+        r"i,\; f = \mathrm{exp}(-g),\; r\,(h\odot \mathrm{gain})"
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "y_t = sum over states of c",
+        "a = b.c",
+        "a = (b",
+        "a",
+        "a = ",
+        "= b",
+        "a = b]",
+        "a = |b",
+        "a = b /",
+    ],
+)
+def test_what_is_no_equation_stays_code(code):
+    assert equations.latex(code, ()) is None
+
+
+def test_all_equations_of_cells_are_set_but_one_that_has_words_in_it():
+    lines = [line for public in CELLS for line in "".join(cells.typeset(public.value)).split("| ")]
+    assert [line for line in lines if line.startswith("``")] == [
+        "``y_t = sum over states of c h_t + d x_t``"
+    ]
+    assert sum(line.startswith(":math:") for line in lines) > 2 * len(CELLS)
+    assert all(cells.typeset(public.value) for public in CELLS)
+
+
+def test_the_speed_of_a_cell_is_what_was_measured():
+    text = "\n".join(speed.speed(rnn_jax.LSTM))
+    table = (ROOT / "benchmarks/results/cpu/peers.md").read_text("utf-8")
+    (row,) = (line for line in table.split("## Forward")[0].splitlines() if "| keras |" in line[:9])
+    assert f"* - keras\n     - {row.split(' | ')[3]}" in text  # of the LSTM, over all shapes
+    assert "2 threads of an AMD EPYC" in text
+    assert speed.speed(rnn_jax.MGU) == []
+
+
+def test_the_gradient_of_a_cell_is_drawn_once(monkeypatch, tmp_path):
+    pytest.importorskip("matplotlib")
+    from website import gradients
+
+    monkeypatch.setattr(gradients, "KEPT", tmp_path)
+    monkeypatch.setattr(gradients, "SEEDS", 2)
+    elman, irnn = rnn_jax.Elman(2, 3), rnn_jax.IRNN(2, 3)
+    drawn = gradients.picture(irnn, elman)
+    assert drawn.startswith(b"\x89PNG")
+    monkeypatch.setattr(gradients, "draw", None)
+    assert gradients.picture(irnn, elman) == drawn
+    low, middle, high = gradients.quartiles(elman)
+    assert (low[0], middle[0], high[0]) == (1, 1, 1)
+    assert (low <= middle).all()
+    assert (middle <= high).all()
+
+
 def test_every_page_has_a_place_in_the_sidebar():
     entries = [entry for group in tree.NAVIGATION.values() for entry in group]
     pages = {
@@ -84,6 +151,13 @@ def test_every_page_has_a_place_in_the_sidebar():
     for entry in entries:
         made = entry in ("gallery/index", "api/index")
         assert made or any(fnmatch(page, entry) for page in pages), f"there is no {entry}"
+
+
+def test_the_index_leads_to_every_page():
+    text = (DOCS / "index.md").read_text("utf-8")
+    linked = {(DOCS / link).resolve() for link in re.findall(r"\]\(([^)#]+)[)#]", text)}
+    pages = {*DOCS.rglob("*.md"), *(ROOT / "notebooks").glob("*.ipynb")} - {DOCS / "index.md"}
+    assert not pages - linked
 
 
 def test_the_gallery_has_every_picture():

@@ -10,9 +10,9 @@ extensions = [
     "myst_nb",  # Markdown and notebooks
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",  # docstrings in Google's style
-    "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "website.links",
+    "website.mathml",
 ]
 exclude_patterns = ["docs/index.md"]  # it is the start page, which includes it
 
@@ -31,6 +31,7 @@ nb_output_stderr = "remove"  # progress bars
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 6  # a heading is linked to as on a repository's page
 
+html_math_renderer = "mathml"
 html_theme = "sphinx_book_theme"
 html_title = "rnn_jax"
 html_static_path = ["static"]

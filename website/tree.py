@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from website import api, gallery
+from website import api, cells, gallery
 
 ROOT = Path(__file__).parent.parent
 
@@ -81,6 +81,7 @@ def generated() -> dict[str, str | bytes]:
         "index.md": start(),
         **{f"{page}.rst": text for page, text in api.pages().items()},
         **gallery.pages(ROOT / "notebooks"),
+        **cells.pictures(),
     }
 
 
