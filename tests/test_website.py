@@ -122,13 +122,25 @@ def test_the_gradient_of_a_cell_is_drawn_once(monkeypatch, tmp_path):
     pytest.importorskip("matplotlib")
     from website import gradients
 
+    drawn = []
     monkeypatch.setattr(gradients, "KEPT", tmp_path)
+    monkeypatch.setattr(gradients, "draw", lambda *cells: drawn.append(cells) or b"a picture")
+    pages = "".join(api.pages().values())
+    for _ in range(2):
+        pictures = cells.pictures()
+        assert set(pictures.values()) == {b"a picture"}
+        assert set(re.findall(r"image:: /(gradients/.*)", pages)) == pictures.keys()
+    assert len(drawn) == len(pictures) == len(CELLS)
+
+
+@pytest.mark.slow
+def test_a_gradient_is_drawn_from_that_of_its_own_step_on(monkeypatch):
+    pytest.importorskip("matplotlib")
+    from website import gradients
+
     monkeypatch.setattr(gradients, "SEEDS", 2)
-    elman, irnn = rnn_jax.Elman(2, 3), rnn_jax.IRNN(2, 3)
-    drawn = gradients.picture(irnn, elman)
-    assert drawn.startswith(b"\x89PNG")
-    monkeypatch.setattr(gradients, "draw", None)
-    assert gradients.picture(irnn, elman) == drawn
+    elman = rnn_jax.Elman(2, 3)
+    assert gradients.draw(rnn_jax.IRNN(2, 3), elman).startswith(b"\x89PNG")
     low, middle, high = gradients.quartiles(elman)
     assert (low[0], middle[0], high[0]) == (1, 1, 1)
     assert (low <= middle).all()
