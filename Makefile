@@ -103,7 +103,7 @@ format: $(STAMP)  ## rewrite the code into that style
 types: $(STAMP)  ## types, by mypy
 	$(BIN)/mypy
 
-docs: $(STAMP)  ## the site, in build/site/html: pages, notebooks, every public name; a minute
+docs: $(STAMP)  ## the site, in build/site/html: pages, notebooks, every public name; a minute, and two where the pictures of cells are drawn anew
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	$(BIN)/python -m website $(ARGS)
 
