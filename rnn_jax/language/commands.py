@@ -32,7 +32,7 @@ from rnn_jax.language.share import share
 from rnn_jax.language.spectrum import pictures as pictures_of
 from rnn_jax.language.spectrum import words
 from rnn_jax.language.spectrum.measure import measure
-from rnn_jax.language.train import out_of_memory, train
+from rnn_jax.language.train import Best, out_of_memory, train
 from rnn_jax.language.vectors import first_table
 from rnn_jax.language.workers import Workers
 
@@ -252,12 +252,15 @@ def _train(
             flush=True,
         )
         best = train(run, config, corpus, counted, from_step, mesh)
-        if not is_first():
-            return
-        try:
-            print(report(run, corpus, best))
-        except OSError as error:
-            raise RunError(f"cannot write to {run.folder}: {reason(error)}") from error
+        # All wait for it: JAX takes a process that has left for one that is lost.
+        together(lambda: _report(run, corpus, best) if is_first() else None)
+
+
+def _report(run: Run, corpus: Corpus, best: Best) -> None:
+    try:
+        print(report(run, corpus, best))
+    except OSError as error:
+        raise RunError(f"cannot write to {run.folder}: {reason(error)}") from error
 
 
 def _devices(mesh: Mesh) -> str:
