@@ -181,18 +181,18 @@ ROWS = {
         rnn.ShapeError,
         r"batch of shape \(2,\), which does not divide into 4 parts; take a multiple of 4",
     ),
-    "accumulate: parts that are no number": (
+    "training.accumulate: parts that are no number": (
         lambda: rnn.training.accumulate(outputs, "two", (1,)),
         rnn.ArgumentError,
         "accumulate: parts must be a positive integer, got 'two'",
     ),
-    "accumulate: a batch that does not divide": (
+    "training.accumulate: a batch that does not divide": (
         lambda: rnn.training.accumulate(outputs, 3, (1, 1))(XS, XS),
         rnn.ShapeError,
         r"accumulate: argument 0 must have a batch on axis 1 that divides into 3 equal parts, one "
         "after the other, got shape",
     ),
-    "accumulate: a sum over what a mask leaves": (
+    "training.accumulate: a sum over what a mask leaves": (
         lambda: rnn.training.accumulate(
             lambda xs, mask: jnp.sum(xs, where=mask) / jnp.sum(mask, dtype=xs.dtype), 2, (1, 1)
         )(XS, XS > 0),
