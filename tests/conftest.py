@@ -42,7 +42,6 @@ def pytest_collection_finish():
     """What is imported stays: to look at all of it for garbage again and again takes seconds."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000)
 
 
 @pytest.fixture
