@@ -5,7 +5,6 @@ Tests that are about float32 or bfloat16 pass their dtypes; nothing here is the 
 
 import gc
 import os
-import tempfile
 
 from tests.compilation import QUICK
 
@@ -16,13 +15,6 @@ os.environ["MPLBACKEND"] = "agg"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Nearly all of the suite's time is compilation: so it takes half.
 os.environ.setdefault("XLA_FLAGS", QUICK)
-# A program is compiled once in a run, by whichever worker or process of a test comes to it first.
-# The first process makes the folder and removes it. A folder that is given outlives the run.
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    PROGRAMS = tempfile.TemporaryDirectory(prefix="rnn_jax-programs-")
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = PROGRAMS.name
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import hypothesis
 import jax
