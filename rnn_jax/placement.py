@@ -41,9 +41,9 @@ def placement(layer: Layer, mesh: Mesh | AbstractMesh) -> Placement:
     `jax.set_mesh(mesh)`:
 
         placed = rnn.placement(model, mesh)
-        with jax.set_mesh(mesh):
-            params = jax.device_put(params, placed.params)
-            step = jax.jit(step, in_shardings=(placed.params, P(None, "data")))
+        jax.set_mesh(mesh)
+        params = jax.device_put(params, placed.params)
+        step = jax.jit(step, in_shardings=(placed.params, P(None, "data")))
 
     Numbers are those of one device, to rounding, and so is the noise, for what is compiled is the
     same program, and XLA splits it. Cost: with M devices along "model", a device holds one Mth of

@@ -71,7 +71,8 @@ def lay(tree: Path) -> None:
 
 def titled(page: Path) -> str:
     """The text of a page, under its file's name where it has no title."""
-    text = page.read_text(encoding="utf-8")
+    # The start page lies at the top here.
+    text = page.read_text(encoding="utf-8").replace("](docs/index.md)", "](index.md)")
     return text if text.startswith("# ") else f"# {page.stem.capitalize()}\n\n{text}"
 
 
