@@ -89,6 +89,21 @@ def test_parts_need_the_memory_of_one():
     assert temporaries(8) < temporaries(1) / 4
 
 
+def test_a_mean_is_weighed_by_a_count_of_any_size():
+    """Counts below 1, and a mean of integers, which is none."""
+    xs = jnp.array([[1, 2, 3, 6]])
+    weights = jnp.array([0.1, 0.2, 0.1, 0.0])
+    mean = accumulate(
+        lambda xs, w: jnp.sum(xs.astype(float) * w) / jnp.sum(w),
+        2,
+        (1, 0),
+        count=lambda xs, w: jnp.sum(w),
+    )
+    np.testing.assert_allclose(mean(xs, weights), 0.8 / 0.4, rtol=1e-6)
+    found = accumulate(lambda xs: jnp.max(xs), 2, (1,))(xs)
+    assert (found, found.dtype) == (4.5, jnp.float32)
+
+
 @settings(max_examples=6)
 @given(st.data())
 def test_rows_come_back_in_their_places(data):

@@ -8,6 +8,7 @@ import jax
 import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import rnn_jax as rnn
@@ -59,6 +60,18 @@ def test_a_second_call_outside_jit_compiles_nothing(method):
     call(0)
     with compilations() as compiled:
         call(5)
+    assert not compiled
+
+
+def test_a_second_update_outside_jit_compiles_nothing():
+    cell = rnn.Elman(2, 2)
+    trainer = rnn.truncated_bptt(
+        cell, lambda ys, xs: jnp.square(ys - xs).sum(-1), optax.sgd(0.1), window=3
+    )
+    state, xs = trainer.init(cell.init(jax.random.key(0)), (2,)), jnp.ones((3, 2, 2), jnp.float32)
+    state, _ = trainer.update(state, xs, xs)
+    with compilations() as compiled:
+        jax.block_until_ready(trainer.update(state, xs, xs))
     assert not compiled
 
 

@@ -92,6 +92,15 @@ def check_divides(
                 )
 
 
+def check_has_axis(caller: str, axis: int | None, x: Any) -> None:
+    """Raise where a part of a result has no such axis for its batch."""
+    if axis is not None and not -x.ndim <= axis < x.ndim:
+        raise ShapeError(
+            f"{caller}: out_axes has a batch on axis {axis} of a result of shape {x.shape}, which "
+            "has no such axis."
+        )
+
+
 def check_count(caller: str, count: Any) -> jax.Array:
     """What a function counts, one number."""
     count = jnp.asarray(count)

@@ -13,12 +13,13 @@ from rnn_jax.arguments.batch_axes import (
     averages,
     check_count,
     check_divides,
+    check_has_axis,
     each,
     mapped,
     result_axes,
 )
 from rnn_jax.arguments.settings import function, optional
-from rnn_jax.errors import ArgumentError, ShapeError
+from rnn_jax.errors import ArgumentError
 from rnn_jax.recurrence.dependence import bends_a_number_of
 
 AXIS = "batch"
@@ -131,11 +132,7 @@ def _out_spec(axis: int | None) -> PartitionSpec:
 def _join(axis: int | None, x: jax.Array, share: jax.Array | None) -> jax.Array:
     if axis is None:
         return jax.lax.pmean(x, AXIS) if share is None else _weighted(x, share)
-    if not -x.ndim <= axis < x.ndim:
-        raise ShapeError(
-            f"split_batch: out_axes has a batch on axis {axis} of a result of shape {x.shape}, "
-            "which has no such axis."
-        )
+    check_has_axis(_CALLER, axis, x)
     return x if axis >= 0 else jnp.moveaxis(x, axis, 0)
 
 

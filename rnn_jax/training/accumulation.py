@@ -12,6 +12,7 @@ from rnn_jax.arguments.batch_axes import (
     axis_of_each,
     check_count,
     check_divides,
+    check_has_axis,
     result_axes,
 )
 from rnn_jax.arguments.settings import function, optional, positive
@@ -49,17 +50,19 @@ def accumulate(
       f: Any function of arrays; a mean over the batch, where `out_axes` is None.
       parts: How many.
       in_axes: For each argument the axis that is the batch's, of all arrays in it, or None for
-        one that each part needs whole, such as params. Keys of noise, one a
-        part, have an axis too: each part gets an array with its own.
+        one that each part needs whole, such as params. Keys of noise, one a part, have an axis
+        too: each part gets an array with its own.
       out_axes: The batch's axis in the result, or in each part of it, as in `jax.vmap`; None for
         what is averaged.
       count: A function of the same arguments, the number of things that `f` is a mean over:
-        `lambda params, xs, mask: mask.sum()`. Each part weighs as much as it counts.
+        `lambda params, xs, mask: mask.sum()`. Each part weighs as much as it counts; where all of
+        them count nothing, what is averaged is 0.
 
     Raises:
       ArgumentError: parts not positive, not one entry of `in_axes` for each argument, axes of
         another form, or a function whose mean over parts is not its value.
-      ShapeError: a batch that does not divide into so many parts.
+      ShapeError: a batch that does not divide into so many parts, or a result without the axis
+        that `out_axes` gives it.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.LSTM(3, 5)
@@ -73,11 +76,12 @@ def accumulate(
     optional(function)(f"{_CALLER}: count", count)
     parts = positive(f"{_CALLER}: parts", parts)
     axes, out_axes = argument_axes(_CALLER, in_axes), result_axes(_CALLER, out_axes)
+    if parts == 1:  # nothing need be known of f, nor compiled
+        return f
+    # Under jit, so that it is traced once for what is read of it and what runs.
     run = jax.jit(lambda *arguments: f(*arguments), inline=True)
 
     def accumulated(*arguments: Any) -> Any:
-        if parts == 1:  # of which nothing need be known
-            return run(*arguments)
         check_divides(_CALLER, axes, arguments, parts, "after the other")
         rows = [_cut(x, axis, parts) for axis, x in zip(axes, arguments, strict=True)]
         whole = [axis is None for axis in axes]
@@ -92,6 +96,8 @@ def accumulate(
             check_mean(_CALLER, run, axes, part(0))
         like, structure = jax.tree.flatten(jax.eval_shape(run, *part(0)))
         of_each = axis_of_each(_CALLER, out_axes, structure)
+        for x, axis in zip(like, of_each, strict=True):
+            check_has_axis(_CALLER, axis, x)
         zeros = [
             jnp.zeros(x.shape, _of_sums(x.dtype))
             for x, axis in zip(like, of_each, strict=True)
@@ -113,11 +119,11 @@ def accumulate(
 
         start = jnp.zeros((), jax.eval_shape(count, *part(0)).dtype if count else int)
         (sums, counted), stacked = jax.lax.scan(one, (zeros, start), jnp.arange(parts))
-        # Where nothing is counted at all, the result is 0.
-        means = iter([total / jnp.maximum(counted, 1).astype(total.dtype) for total in sums])
+        counted = jnp.where(counted > 0, counted, jnp.ones_like(counted))
+        means = iter([total / counted.astype(total.dtype) for total in sums])
         joined = iter(stacked)
         return structure.unflatten(  # type: ignore[attr-defined]
-            next(means).astype(x.dtype) if axis is None else _joined(next(joined), axis)
+            _narrowed(next(means), x.dtype) if axis is None else _joined(next(joined), axis)
             for x, axis in zip(like, of_each, strict=True)
         )
 
@@ -128,6 +134,11 @@ def _of_sums(dtype: Any) -> Any:
     """What numbers of a dtype are summed in: float32 for shorter ones and for integers."""
     wide = jnp.issubdtype(dtype, jnp.inexact) and jnp.finfo(dtype).bits >= 32
     return dtype if wide else jnp.float32
+
+
+def _narrowed(mean: jax.Array, dtype: Any) -> jax.Array:
+    """A mean in the dtype of what it is of; that of integers is none."""
+    return mean.astype(dtype) if jnp.issubdtype(dtype, jnp.inexact) else mean
 
 
 def _cut(tree: Any, axis: int | None, parts: int) -> Any:

@@ -155,7 +155,7 @@ def truncated_bptt(
             reset: jax.Array | None,
             key: jax.Array | None,
         ) -> tuple[jax.Array, Carry]:
-            rows = jax.tree.leaves(xs)[0].shape[1 : 1 + len(batch_shape)]
+            rows = xs.shape[1 : 1 + len(batch_shape)]
             # Chosen here, so that the gradient reaches an initial carry that is learned.
             carry = select(
                 fresh | ~_finite(kept, rows),

@@ -192,6 +192,11 @@ ROWS = {
         r"accumulate: argument 0 must have a batch on axis 1 that divides into 3 equal parts, one "
         "after the other, got shape",
     ),
+    "training.accumulate: a result without a batch": (
+        lambda: rnn.training.accumulate(jnp.sum, 2, (1,), out_axes=1)(XS),
+        rnn.ShapeError,
+        r"accumulate: out_axes has a batch on axis 1 of a result of shape \(\), which has no such",
+    ),
     "training.accumulate: a sum over what a mask leaves": (
         lambda: rnn.training.accumulate(
             lambda xs, mask: jnp.sum(xs, where=mask) / jnp.sum(mask, dtype=xs.dtype), 2, (1, 1)
