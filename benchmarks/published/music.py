@@ -84,7 +84,7 @@ def build(data: Path, settings: dict, seed: int) -> Problem:
 
 
 def network(settings: dict) -> rnn.Stack:
-    """A frame -> logits of the next: recurrent layers side by side with what they read."""
+    """A frame -> logits of the next: recurrent layers, each behind the one before."""
     hidden, rate, reads = settings["hidden"], settings["dropout"], KEYS
     layers: list[rnn.Cell] = []
     if settings["dropout inputs"]:

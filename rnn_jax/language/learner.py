@@ -71,19 +71,25 @@ class Learner:
             return rnn.training.averaged_params(state.opt_state)
         return state.params
 
-    def start(self, biases: np.ndarray | None = None, table: np.ndarray | None = None) -> State:
+    def start(
+        self,
+        biases: np.ndarray | None = None,
+        table: np.ndarray | None = None,
+        shardings: Any = None,
+    ) -> State:
         """The state before the first update.
 
         Args:
             biases: (V,) of the output, 0 if None.
             table: (V, E) of the embedding, drawn if None.
+            shardings: where each of its arrays lies; on the first device, if None.
         """
         # One compilation instead of one for every operation.
-        return jax.jit(self.start_in_place)(biases, table)
+        return jax.jit(self._start, out_shardings=shardings)(biases, table)
 
     def like(self) -> Any:
         """The shapes and dtypes of a state."""
-        return jax.eval_shape(self.start_in_place)
+        return jax.eval_shape(self._start)
 
     def check_memory(self) -> None:
         """Make sure that the machine can hold the state at all, before anything is made.
@@ -101,10 +107,7 @@ class Learner:
                 f"has {there / 2**30:,.0f}; make --hidden, --embedding or --layers smaller"
             )
 
-    def start_in_place(
-        self, biases: jax.Array | None = None, table: jax.Array | None = None
-    ) -> State:
-        """`start`, yours to compile."""
+    def _start(self, biases: jax.Array | None = None, table: jax.Array | None = None) -> State:
         params = self.model.init(jax.random.key(self.config.seed))
         if table is not None:
             params = map_vectors(lambda _: rnn.EmbeddingParams(table), params)

@@ -39,8 +39,9 @@ def meet(workers: Workers) -> Mesh:
     if needed > there or (jax.process_count() > 1 and needed != there):
         shown = ",".join(f"{name}={size}" for name, size in wanted.items())
         raise InputError(
-            f"--mesh {shown} takes {needed} devices, and there are {there} of {jax.process_count()}"
-            f" processes, on {jax.default_backend()}"
+            f"--mesh {shown} takes {needed} devices, and there are {there} "
+            f"({jax.default_backend()}, over {jax.process_count()} processes); name a mesh of as "
+            "many"
         )
     found = np.array(jax.devices()[:needed]).reshape(tuple(wanted.values()))
     return Mesh(found, tuple(wanted), axis_types=(AxisType.Auto,) * len(wanted))
@@ -109,7 +110,7 @@ class Split:
 
     def start(self, biases: np.ndarray | None, table: np.ndarray | None) -> State:
         """The state before the first update, as `Learner.start`."""
-        return jax.jit(self.learner.start_in_place, out_shardings=self.state)(biases, table)
+        return self.learner.start(biases, table, self.state)
 
     def update(self) -> Callable[..., tuple[rnn.TrainState, rnn.Metrics]]:
         """`Learner.update`, compiled for the mesh; the old state is given away.

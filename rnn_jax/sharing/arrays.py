@@ -18,7 +18,7 @@ DTYPES = ("float16", "bfloat16", "float32", "float64")
 """What safetensors both writes and reads for NumPy."""
 
 
-def library(caller: str) -> ModuleType:
+def package(caller: str) -> ModuleType:
     """The part of safetensors for NumPy, which is an extra; raises a sentence without it."""
     try:
         import safetensors.numpy
@@ -56,7 +56,7 @@ def write(path: Path, arrays: dict[str, Any]) -> None:
     # they lie there, and read as another matrix.
     plain = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     try:
-        library("save").save_file(plain, path)
+        package("save").save_file(plain, path)
     except Exception as error:  # the library's own, for a disk that is full too
         raise ArgumentError(f"save: cannot write {str(path)!r}: {error}.") from error
 
@@ -111,7 +111,7 @@ def digest(path: Path) -> str:
 
 
 def _loaded(where: str, path: Path) -> dict[str, np.ndarray]:
-    load_file = library("load").load_file
+    load_file = package("load").load_file
     try:
         return load_file(path)
     except FileNotFoundError:

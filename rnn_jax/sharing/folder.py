@@ -78,7 +78,7 @@ def save(
     if config.exists():
         # Raises where it is not ours to overwrite.
         _read(config, "save", "it would be overwritten: save to another folder")
-    arrays.library("save")
+    arrays.package("save")
     try:
         place.mkdir(parents=True, exist_ok=True)
         if not (place / CARD).exists():
