@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import jax
 import jax.numpy as jnp
 import pytest
+from jax.extend.core import jaxprs_in_params
 
 import rnn_jax as rnn
 from benchmarks.variants import VARIANTS
@@ -50,9 +51,22 @@ def gradient(cell, method=DEFAULT, steps=STEPS, batch=BATCH, **marks):
 
 
 def unrollings(f, *arguments):
-    """How many steps an iteration holds, of every loop that holds more than one."""
-    found = re.findall(r"unroll=(\d+)", str(jax.make_jaxpr(f)(*arguments)))
-    return [n for n in map(int, found) if n > 1]
+    """How many steps an iteration holds, of every loop that holds more than one.
+
+    Either JAX is asked for as many, or its body has as many tanh.
+    """
+    found = []
+
+    def read(jaxpr):
+        for equation in jaxpr.eqns:
+            if equation.primitive.name == "scan":
+                body = [inside.primitive.name for inside in equation.params["jaxpr"].jaxpr.eqns]
+                found.append(max(equation.params["unroll"], body.count("tanh")))
+            for inside in jaxprs_in_params(equation.params):
+                read(inside)
+
+    read(jax.make_jaxpr(f)(*arguments).jaxpr)
+    return [n for n in found if n > 1]
 
 
 def outputs(method=DEFAULT):
@@ -119,6 +133,7 @@ def test_a_block_is_as_long_as_suits_the_device():
     lstm = 4 * HIDDEN * BATCH * 4  # bytes of preactivations a step
     assert FEW_LAUNCHES.block(STEPS, lstm) == 128
     assert IN_CACHE.block(STEPS, lstm) == FEWEST
+    assert [IN_CACHE.block(steps, lstm) for steps in (0, 1, 150, 151, 1000)] == [1, 1, 15, 17, 20]
     assert FEW_LAUNCHES.block(STEPS, lstm // 64) == STEPS
     for size in (1, 100, lstm, 100 * lstm):
         for steps in (1, 100, 512, 100_000):

@@ -10,8 +10,8 @@ from jax.test_util import check_grads
 
 from rnn_jax.methods.linear.chunked import Chunked
 from rnn_jax.methods.linear.dense import FEW, Dense
-from rnn_jax.methods.linear.operator import Operator
-from rnn_jax.methods.linear.sequential import ROWS, Sequential
+from rnn_jax.methods.linear.operator import ROWS, Operator, turned
+from rnn_jax.methods.linear.sequential import Sequential
 from rnn_jax.methods.linear.system import solve
 from tests.cases import assert_close
 
@@ -35,7 +35,7 @@ every_engine = pytest.mark.parametrize("name", ENGINES)
 
 def run(name, weights, steps, start, b):
     engine, move = ENGINES[name]
-    operator = Operator(move, weights, steps)
+    operator = Operator(move, weights, steps, turned(weights, {"h": start}))
     end, xs = solve(engine, operator, {"h": start}, {"h": b})
     return end["h"], xs["h"]
 

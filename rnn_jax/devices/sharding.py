@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
@@ -40,6 +41,12 @@ def rows_apart(x: jax.Array) -> bool:
     if any(size > 1 and kind is AxisType.Auto for size, kind in axes):
         return True
     return any(axis is not None for axis in split(x)[1:-1])
+
+
+def zeros_split_as(x: jax.ShapeDtypeStruct) -> jax.Array:
+    """Zeros, split as x is on the Explicit axes of a mesh."""
+    known = x.sharding is not None and AxisType.Explicit in x.sharding.mesh.axis_types
+    return jnp.zeros(x.shape, x.dtype, device=x.sharding if known else None)
 
 
 def split_like(tree: Any, xs: jax.Array, first: int, last: int) -> Any:
@@ -93,7 +100,7 @@ def on_each_part(
 
     def part(*arguments: Any) -> tuple[Any, jax.Array]:
         # A carry must vary before the first step as it does after it.
-        return run(*_varying(arguments))
+        return run(*varying(arguments))
 
     example = jax.tree.leaves(xs)[0]
     batch = split(example)[:axes]
@@ -124,7 +131,7 @@ def rows_of(xs: jax.Array) -> NamedSharding | None:
     return None if all(axis is None for axis in spec) else _sharding(xs, *spec, None)
 
 
-def _varying(tree: Any) -> Any:
+def varying(tree: Any) -> Any:
     """Every array as one that varies over all devices that any of them does."""
     over = frozenset[str]().union(*map(_over, jax.tree.leaves(tree)))
 

@@ -25,11 +25,17 @@ class Pace(NamedTuple):
     """Steps of one iteration of the compiled loop."""
 
     def block(self, steps: int, size: int) -> int:
-        """About as many steps of `size` bytes as that, so that no short block is left over."""
+        """About as many steps of `size` bytes as that, so that no short block is left over.
+
+        A block that is shorter than the others is another program, and makes XLA copy all arrays.
+        """
         wanted = 0 if is_symbolic_dim(size) else self.bytes // max(1, size)
         wanted = min(self.most, max(FEWEST, wanted))
         if is_symbolic_dim(steps):
             return wanted
+        near = range(3 * wanted // 4, 1 + min(self.most, 3 * wanted // 2, steps))
+        if equal := [n for n in near if steps % n == 0]:
+            return min(equal, key=lambda n: max(n / wanted, wanted / n))
         parts = max(1, round(steps / wanted))
         return max(1, -(-steps // parts))
 

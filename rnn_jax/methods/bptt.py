@@ -38,10 +38,11 @@ class BPTT:
     """How many steps are worked on at once; T need not be a multiple.
 
     None takes about as many as have a MiB of preactivations, but about 16 at least and 256 at most,
-    in parts that are as equal as T allows: 64 for an LSTM of 64 units at batch 16, 16 for one of
-    256 at batch 32, and 18 of 35 steps. On a GPU it is 16 MiB, and 2^14 steps at most: 1024 and
-    128 of those LSTMs. A chunk launches twenty to forty kernels beside those of its steps, and
-    works in memory of a few times its preactivations.
+    in equal parts if T has a divisor near that, else in parts as equal as can be: 64 for an LSTM of
+    64 units at batch 16; 16 for one of 256 at batch 32, of 150 steps 15, and of 151 steps 17. On a
+    GPU it is 16 MiB, and 2^14 steps at most: 1024 and 128 of those LSTMs. A chunk launches twenty
+    to forty kernels beside those of its steps, and works in memory of a few times its
+    preactivations.
 
     Of what `jax.export` leaves open: a batch takes 16, as a large one would, and has nothing kept
     in `store`; a length is one chunk, whatever is asked for, as is a loop of `Scan`.

@@ -20,7 +20,7 @@ from jax.export import is_symbolic_dim
 
 from rnn_jax.errors import DtypeError, StructureError
 from rnn_jax.methods.blocks import after_last, before_each, length, scan_blocks
-from rnn_jax.methods.linear.operator import Operator
+from rnn_jax.methods.linear.operator import Operator, turned
 from rnn_jax.methods.linear.system import Linear, solve
 from rnn_jax.methods.moving import jvp, moving
 from rnn_jax.recurrence.recurrence import Carry, Params, Recurrence, linearized
@@ -113,6 +113,9 @@ def _tangent(
     if keep.h and shape.emits_recurred:
         beside = jax.tree.map(lambda h: jnp.zeros_like(h).sum(0), found.h)
 
+    # Here and not in the block, or every block would do it again.
+    way_back = turned(params, start)
+
     # Without the checkpoint every block's preactivations would be stored after all.
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def block(state: tuple[Carry, Carry], steps: tuple[Any, ...]) -> tuple[Any, Kept]:
@@ -141,7 +144,7 @@ def _tangent(
             d_carry = update(jax.tree.map(jnp.zeros_like, d_start), d_a)
             return d_carry, emit and emit(d_carry, d_a)
 
-        operator = Operator(move, params, (update, emit, before, zs))
+        operator = Operator(move, params, (update, emit, before, zs), way_back)
         driven = jax.vmap(drive)(update, emit, d_a)
         (d_end, _), (d_carries, d_h) = solve(loops.linear, operator, (d_start, beside), driven)
         if keep.h and d_h is None:

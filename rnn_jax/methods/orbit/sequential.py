@@ -3,8 +3,11 @@
 import dataclasses
 from typing import Any
 
-from rnn_jax.methods.blocks import length, pace, scan_blocks, scan_steps
+import jax
+
+from rnn_jax.methods.blocks import length, pace, scan_blocks
 from rnn_jax.methods.tangent import Keep, Kept
+from rnn_jax.methods.written import Written, unwritten
 from rnn_jax.recurrence.recurrence import Carry, Params, Recurrence
 from rnn_jax.recurrence.structure import structure
 
@@ -26,12 +29,14 @@ class Sequential:
         if size is None:
             size = pace(xs).block(length(xs), structure(cell, params, start, xs).bytes)
 
-        def block(carry: Carry, xs: Any) -> tuple[Carry, Kept]:
-            def step(carry: Carry, z: Any) -> tuple[Carry, Kept]:
-                a = cell.recur(params, carry, z)
-                carry = cell.update(carry, a)
-                return carry, keep.of(cell, carry, a)
+        def step(carry: Carry, z: Any) -> tuple[Carry, Kept]:
+            a = cell.recur(params, carry, z)
+            carry = cell.update(carry, a)
+            return carry, keep.of(cell, carry, a)
 
-            return scan_steps(step, carry, cell.project(params, xs), self.unroll)
+        def block(state: Written, xs: Any) -> tuple[Written, None]:
+            return state.go_on(step, cell.project(params, xs), self.unroll), None
 
-        return scan_blocks(block, size, start, xs)
+        before = unwritten(step, start, jax.eval_shape(cell.project, params, xs))
+        after, _ = scan_blocks(block, size, before, xs)
+        return after.carry, after.ys
