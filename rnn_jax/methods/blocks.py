@@ -40,7 +40,7 @@ class Pace(NamedTuple):
         return max(1, -(-steps // parts))
 
 
-IN_CACHE = Pace(2**20, 256, 1)
+IN_CACHE = Pace(2**20, 512, 1)
 """Where a block is to stay in a cache: enough for matmuls at full speed, and no more."""
 LONG = IN_CACHE._replace(most=2**14)
 """The same for engines that work on many steps of a block at once."""

@@ -37,7 +37,7 @@ class BPTT:
     chunk: int | None = None
     """How many steps are worked on at once; T need not be a multiple.
 
-    None takes about as many as have a MiB of preactivations, but about 16 at least and 256 at most,
+    None takes about as many as have a MiB of preactivations, but about 16 at least and 512 at most,
     in equal parts if T has a divisor near that, else in parts as equal as can be: 64 for an LSTM of
     64 units at batch 16; 16 for one of 256 at batch 32, of 150 steps 15, and of 151 steps 17. On a
     GPU it is 16 MiB, and 2^14 steps at most: 1024 and 128 of those LSTMs. A chunk launches twenty

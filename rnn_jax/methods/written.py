@@ -47,9 +47,14 @@ class Written(NamedTuple):
 
             return Written(t + len(made), carry, jax.tree.map(write, ys, together)), None
 
-        if is_symbolic_dim(length(xs)):  # nor can it be known whether there would be a rest
-            return lax.scan(iteration, self, jax.tree.map(lambda x: x[:, None], xs))[0]
-        return scan_blocks(iteration, unroll or pace((self.carry, xs)).unroll, self, xs)[0]
+        def one(state: Written, x: Any) -> tuple[Written, None]:
+            return iteration(state, jax.tree.map(lambda x: x[None], x))
+
+        # Of a length that is left open it cannot be known whether there would be a rest.
+        together = 1 if is_symbolic_dim(length(xs)) else unroll or pace((self.carry, xs)).unroll
+        if together == 1:
+            return lax.scan(one, self, xs)[0]
+        return scan_blocks(iteration, together, self, xs)[0]
 
 
 def unwritten(step: Step, carry: Any, xs: Any) -> Written:
