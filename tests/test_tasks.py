@@ -10,7 +10,7 @@ from rnn_jax import tasks
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
-ALL = [tasks.adding, tasks.temporal_order, tasks.copy_memory]
+ALL = [tasks.adding, tasks.temporal_order, tasks.copy_memory, tasks.delayed_xor]
 every_task = pytest.mark.parametrize("task", ALL, ids=lambda task: task.__name__)
 
 
@@ -57,6 +57,17 @@ def test_copy_memory_asks_for_ten_symbols_after_the_sign(length):
     assert (targets[length + 10 :] == shown[:10]).all()
 
 
+@pytest.mark.parametrize("delays", [(4,), (2, 5), [1, 3, 6]])
+def test_delayed_xor_asks_for_the_parity_of_past_bits(delays):
+    drawn = tasks.delayed_xor(jax.random.key(0), 7, 50, delays=delays)
+    bits, targets = np.asarray(drawn.xs)[..., 0], np.asarray(drawn.targets)
+    assert bits.shape == (7 + delays[-1], 50)
+    assert set(np.unique(bits)) == {0, 1}
+    for i, row in enumerate(targets):
+        t = i + delays[-1]
+        np.testing.assert_array_equal(row, sum(bits[t - d] for d in delays) % 2)
+
+
 def test_adding_has_its_chance_level():
     drawn = tasks.adding(jax.random.key(0), 2, 100_000)
     error = np.mean((np.asarray(drawn.targets, np.float64) - 1) ** 2)
@@ -83,6 +94,15 @@ def test_copy_memory_has_its_chance_level():
     guessed = -np.log(share[targets[-10:]]).sum() / targets.size
     assert drawn.chance == pytest.approx(10 * np.log(8) / 50)
     assert abs(guessed - drawn.chance) < 1e-3
+
+
+def test_delayed_xor_has_its_chance_level():
+    """Also of one who knows one of its two bits."""
+    drawn = tasks.delayed_xor(jax.random.key(0), 50, 2000, delays=(3, 8))
+    targets, known = np.asarray(drawn.targets), np.asarray(drawn.xs)[5:-3, :, 0]
+    assert drawn.chance == np.log(2)
+    assert abs(targets.mean() - 0.5) < 0.01
+    assert abs((targets == known).mean() - 0.5) < 0.01
 
 
 @every_task

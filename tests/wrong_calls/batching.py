@@ -141,6 +141,11 @@ ROWS = {
         rnn.ArgumentError,
         r"copy_memory: batch_size must be a positive integer, got \(4,\)",
     ),
+    "tasks.delayed_xor: one delay twice": (
+        lambda: tasks.delayed_xor(KEY, 50, 4, delays=(5, 5)),
+        rnn.ArgumentError,
+        r"delayed_xor: delays must be increasing positive integers, got \(5, 5\)",
+    ),
     "tasks.temporal_order: no key": (
         lambda: tasks.temporal_order(None, 50, 4),
         rnn.StructureError,
