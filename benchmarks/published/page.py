@@ -10,6 +10,7 @@ from benchmarks.published.harness import CLOCKS, HERE, read_table
 from benchmarks.report import RESULTS, about, table
 
 PAGE = HERE.parent.parent / "docs" / "published.md"
+PICTURES = "../benchmarks/results/published"
 HEAD = """# Published tables
 
 What was published beside what this library gives, each row by one command. `DATA` is the folder of
@@ -47,34 +48,23 @@ def page(results: Iterable[dict]) -> str:
 def section(task: str, results: list[dict]) -> str:
     """Others and ours, how ours were made, and what did not work."""
     published = _once(row for result in results for row in result["published"])
-    figures = _once(key for result in results for key in result["runs"][0]["development"])
-    others = [
-        [row["by"], row.get("on", "test"), *(_figure([row.get(key)]) for key in figures)]
-        for row in published
-    ]
-    ours = [
-        [
-            result["name"],
-            split,
-            *(_figure([run[split].get(key) for run in result["runs"]]) for key in figures),
-        ]
-        for result in results
-        for split in ("development", "test")
-        if all(split in run for run in result["runs"])
+    ours = [row for result in results for row in ours_of(result)]
+    figures = [key for key in _once(key for row in ours for key in row) if key not in ("by", "on")]
+    digits = min(result["settings"].get("digits", 2) for result in results)
+    rows = [
+        [row["by"], row.get("on", "test"), *(_figure(row.get(key), digits) for key in figures)]
+        for row in published + ours
     ]
     lines = [f"## {task}", ""]
     for text in _once(result["about"] for result in results):
         lines += [fill(text, 100, break_on_hyphens=False), ""]
-    lines += [*table(["", "measured on", *figures], others + ours), ""]
+    lines += [*table(["", "measured on", *figures], rows), ""]
     for result in results:
-        runs = result["runs"]
-        seeds = f"{len(runs)} seeds" if len(runs) > 1 else "one seed"
-        minutes, processor = (fmean(run[clock] for run in runs) for clock in CLOCKS)
+        if "picture" in result:
+            lines += [f"![{task}, {result['name']}]({PICTURES}/{result['picture']})", ""]
         note = f" ({result['note']})" if result["note"] else ""
         lines += [
-            f"**{result['name']}**: {runs[0]['parameters']:,} parameters, {seeds}, "
-            f"{fmean(run['history'][-1]['step'] for run in runs):,.0f} updates, {minutes:.0f} "
-            f"minutes of training a run and {processor:.0f} of one core{note}; {about(result)}.",
+            f"**{result['name']}**: {spent(result)}{note}; {about(result)}.",
             "",
             "```sh",
             result["command"],
@@ -87,6 +77,33 @@ def section(task: str, results: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def ours_of(result: dict) -> list[dict]:
+    """What was measured, or what the runs came to on each split."""
+    if "rows" in result:
+        return result["rows"]
+    runs = result["runs"]
+    return [
+        {"by": result["name"], "on": split}
+        | {key: [run[split][key] for run in runs] for key in runs[0][split]}
+        for split in ("development", "test")
+        if all(split in run for run in runs)
+    ]
+
+
+def spent(result: dict) -> str:
+    """What the result took."""
+    runs = result.get("runs", [result])
+    minutes, processor = (fmean(run[clock] for run in runs) for clock in CLOCKS)
+    if "rows" in result:
+        return f"{minutes:.0f} minutes, and {processor:.0f} of one core"
+    seeds = f"{len(runs)} seeds" if len(runs) > 1 else "one seed"
+    return (
+        f"{runs[0]['parameters']:,} parameters, {seeds}, "
+        f"{fmean(run['history'][-1]['step'] for run in runs):,.0f} updates, {minutes:.0f} "
+        f"minutes of training a run and {processor:.0f} of one core"
+    )
+
+
 def _once(items: Iterable) -> list:
     """Each item once, in the order of their first."""
     found: list = []
@@ -96,13 +113,13 @@ def _once(items: Iterable) -> list:
     return found
 
 
-def _figure(values: list[float | None]) -> str:
+def _figure(value: float | list[float] | None, digits: int) -> str:
     """A figure, or the mean of several with their standard deviation."""
-    there = [value for value in values if value is not None]
-    if not there:
+    if value is None:
         return ""
-    spread = f" ± {stdev(there):.2f}" if len(there) > 1 else ""
-    return f"{fmean(there):.2f}{spread}"
+    values = value if isinstance(value, list) else [value]
+    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{fmean(values):.{digits}f}{spread}"
 
 
 if __name__ == "__main__":
