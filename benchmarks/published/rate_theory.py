@@ -17,7 +17,7 @@ ORDERS = np.arange(1, 400, 2)
 def largest_exponent(gain: float, step: float) -> float:
     """The largest Lyapunov exponent of `h' = (1 - s) h + s J tanh(h)`, per unit of time.
 
-    With `J_ij ~ N(0, gain^2 / N)`, N to infinity and 0 < s < 1. The autocovariance c of a unit
+    With `J_ij ~ N(0, gain^2 / N)`, gain > 1, N to infinity and 0 < s < 1. The autocovariance c of a unit
     obeys, with `F(c) = gain^2 <tanh tanh>` at that covariance,
     `(1 + a^2) c_n - a (c_{n+1} + c_{n-1}) = s^2 F(c_n)`, a = 1 - s: the one that dies out is found
     by shooting. A difference between two orbits grows as `exp(k n)`, where the least eigenvalue
@@ -79,14 +79,13 @@ def _shot(
     """`c_n` from its variance on, as long as it falls, `F'(c_n)`, and whether it crosses zero."""
     power = gain**2 * (_polynomials() @ (WEIGHT * np.tanh(np.sqrt(variance) * GRID))) ** 2
     found, slopes, following = [], [], variance
-    while 0 < following <= (found or [variance])[-1]:
+    while following > 0 and not (found and following >= found[-1]):
         found.append(following)
         ratio = following / variance
         image = power @ ratio**ORDERS
         slopes.append((power * ORDERS) @ ratio ** (ORDERS - 1) / variance)
-        before = found[-2] if len(found) > 1 else None
-        ahead = ((1 + keep**2) * following - step**2 * image) / keep
-        following = ahead / 2 if before is None else ahead - before
+        both = ((1 + keep**2) * following - step**2 * image) / keep  # of the neighbours, summed
+        following = both / 2 if len(found) == 1 else both - found[-2]
     return np.array(found), np.array(slopes), following <= 0
 
 
