@@ -17,8 +17,8 @@ ORDERS = np.arange(1, 400, 2)
 def largest_exponent(gain: float, step: float) -> float:
     """The largest Lyapunov exponent of `h' = (1 - s) h + s J tanh(h)`, per unit of time.
 
-    With `J_ij ~ N(0, gain^2 / N)`, gain > 1, N to infinity and 0 < s < 1. The autocovariance c of a unit
-    obeys, with `F(c) = gain^2 <tanh tanh>` at that covariance,
+    With `J_ij ~ N(0, gain^2 / N)`, gain > 1, N to infinity and 0 < s < 1. The autocovariance c of
+    a unit obeys, with `F(c) = gain^2 <tanh tanh>` at that covariance,
     `(1 + a^2) c_n - a (c_{n+1} + c_{n-1}) = s^2 F(c_n)`, a = 1 - s: the one that dies out is found
     by shooting. A difference between two orbits grows as `exp(k n)`, where the least eigenvalue
     of `(e^{2k} + a^2 - s^2 F'(c_n)) psi_n - a e^k (psi_{n+1} + psi_{n-1})` is zero. For s to 0 this
