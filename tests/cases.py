@@ -41,21 +41,40 @@ CURVATURE = frozenset({"curvature"})
 LOOP = MECHANISM | ARITHMETIC | {"loop"}
 
 
+def arrays(tree, seed):
+    """Arrays in the form of a tree, every entry random; by NumPy, which compiles nothing.
+
+    Matrices neither let a carry die out within a few steps nor blow it up, whatever their size.
+    """
+    rng = np.random.default_rng(seed)
+
+    def entries(leaf):
+        scale = 0.5 if len(leaf.shape) < 2 else leaf.shape[-2] ** -0.5
+        numbers = rng.normal(scale=scale, size=leaf.shape)
+        if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+            numbers = numbers + 1j * rng.normal(scale=scale, size=leaf.shape)
+        return jnp.asarray(numbers, leaf.dtype)
+
+    return jax.tree.map(entries, tree)
+
+
+def normal(shape, seed=0):
+    """Numbers of a normal distribution."""
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
+
+
+def params_of(layer, dtype=jnp.float64, seed=0):
+    """Params of the form that `init` makes, which draws each leaf by programs of its shape."""
+    return arrays(jax.eval_shape(lambda: layer.init(jax.random.key(0), dtype)), seed)
+
+
 def remembering(cell, params):
     """Params with a memory of four places for all sequences; the last one is none."""
     (leaf, *_) = jax.tree.leaves(params)
     width = next(attentions(cell)).memory_size
-    memory = jax.random.normal(jax.random.key(3), (4, width), leaf.dtype)
-    return with_memory(cell, params, memory.at[3].set(jnp.nan), lengths=3)
-
-
-def moved(tree, far, seed):
-    """Every entry moved at random; by NumPy, which compiles nothing for a shape."""
-    rng = np.random.default_rng(seed)
-    return jax.tree.map(
-        lambda leaf: jnp.asarray(np.asarray(leaf) + far * rng.normal(size=leaf.shape), leaf.dtype),
-        tree,
-    )
+    memory = np.random.default_rng(3).normal(size=(4, width))
+    memory[3] = np.nan
+    return with_memory(cell, params, jnp.asarray(memory, leaf.dtype), lengths=3)
 
 
 class Case(NamedTuple):
@@ -70,9 +89,8 @@ class Case(NamedTuple):
         return self.build()
 
     def params(self, dtype=jnp.float64, seed=0):
-        """Fresh params with every entry moved, so that no zero bias hides a mistake."""
-        params = self.cell.init(jax.random.key(seed), dtype)
-        return self.complete(self.cell, moved(params, 0.3, seed))
+        """Params without a zero, so that no bias hides a mistake."""
+        return self.complete(self.cell, params_of(self.cell, dtype, seed))
 
     def xs(self, *lead, dtype=jnp.float64, seed=1):
         """Inputs with the leading axes `lead`."""
@@ -84,7 +102,8 @@ class Case(NamedTuple):
 
     def carry(self, params, batch_shape=(), seed=2):
         """A carry that is not zero."""
-        return moved(self.cell.initial_carry(params, batch_shape), 0.5, seed)
+        form = jax.eval_shape(lambda p: self.cell.initial_carry(p, batch_shape), params)
+        return arrays(form, seed)
 
 
 VOCABULARY = 5

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import rnn_jax as rnn
 from rnn_jax.training import accumulate
-from tests.cases import assert_close
+from tests.cases import assert_close, params_of
 
 WINDOW, BATCH = 6, 4
 CELL = rnn.learned_carry(rnn.LSTM(3, 5))
@@ -33,7 +33,7 @@ def trained(parts, stride, marks, windows, key=None):
             state, metrics = trainer.update(state, xs, targets, key=key, **marks)
         return state, metrics
 
-    return run(CELL.init(jax.random.key(0), jnp.float64), windows)
+    return run(params_of(CELL), windows)
 
 
 @pytest.mark.parametrize("stride", [WINDOW, 4])

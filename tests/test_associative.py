@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 import rnn_jax as rnn
 from tests import hlo
-from tests.cases import CASES, assert_close, every
+from tests.cases import CASES, assert_close, every, normal, params_of
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -101,8 +101,8 @@ def test_temporaries_are_the_states():
 
 def test_a_stack_of_layers_each_by_its_own_method(key):
     plain = rnn.stack(rnn.LRU(2, 3), rnn.GRU(2, 2), rnn.bidirectional(rnn.LRU(2, 2), rnn.GRU(2, 2)))
-    params = plain.init(key, jnp.float64)
-    xs = jax.random.normal(key, (9, 2, 2), jnp.float64)
+    params = params_of(plain)
+    xs = normal((9, 2, 2))
     below, middle, both = plain.layers
     fixed = rnn.with_method(rnn.stack(below, middle), rnn.Scan())
     mixed = rnn.stack(
@@ -161,9 +161,9 @@ def test_what_cannot_be_joined_is_refused_by_name(cell, reason, key):
 
 def test_an_exported_program_for_any_length_is_that_of_a_loop(key):
     cell = rnn.MinGRU(2, 3)
-    params = cell.init(key, jnp.float64)
+    params = params_of(cell)
     run = jax.jit(lambda xs: rnn.unroll(cell, params, xs, method=rnn.Associative())[1])
     (t,) = jax.export.symbolic_shape("t")
     program = jax.export.export(run)(jax.ShapeDtypeStruct((t, 2), jnp.float64))
-    xs = jax.random.normal(key, (7, 2), jnp.float64)
+    xs = normal((7, 2))
     assert_close(program.call(xs), run(xs), 1e-12)

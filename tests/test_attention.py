@@ -20,7 +20,7 @@ from rnn_jax.attention import (
     with_memory,
 )
 from tests import hlo, reference, reference_attention
-from tests.cases import assert_close, plain
+from tests.cases import assert_close, params_of, plain
 from tests.unsplit import PeepholeLSTM
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
@@ -34,12 +34,12 @@ FED = rnn.fed_back(rnn.stack(rnn.LSTM(2 + 2, 3), AttentionReadout(Attention(3, M
 
 
 def normal(seed, *shape):
-    return jax.random.normal(jax.random.key(seed), shape, jnp.float64)
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
 
 
 def setting(cell):
     """Params, a memory with NaN where there is no place, and inputs."""
-    params = jax.tree.map(lambda p: p + 0.1, cell.init(jax.random.key(0), jnp.float64))
+    params = jax.tree.map(lambda p: p + 0.1, params_of(cell))
     valid = jnp.arange(S)[:, None, None] < LENGTHS[None, :, None]
     return params, jnp.where(valid, normal(1, S, B, M), jnp.nan), normal(2, T, B, 2)
 
@@ -96,7 +96,7 @@ def test_a_padded_memory_is_the_shorter_one_in_value_and_gradient(cell):
 def test_what_a_query_finds_is_that_of_the_equations(score, expected):
     layer = Attention(M, M, score)
     _, memory, _ = setting(layer)
-    params = layer.init(jax.random.key(0), jnp.float64)
+    params = params_of(layer)
     query, previous = normal(4, T, M), jax.nn.softmax(normal(5, T, S))
     beside = with_memory(layer, params, memory[:, 0], lengths=3)
     found = layer.read(beside, query, previous)
@@ -170,7 +170,7 @@ def shapes(jaxpr):
 def test_the_memory_is_not_stored_for_each_step(score):
     steps, places, width, batch = 11, 7, 5, 3
     cell = attentive(rnn.GRU(2 + width, 4), Attention(4, width, score))
-    params = cell.init(jax.random.key(0), jnp.float64)
+    params = params_of(cell)
     memory, xs = jnp.ones((places, batch, width)), jnp.ones((steps, batch, 2))
 
     def loss(params, memory):
@@ -184,7 +184,7 @@ def test_the_memory_is_not_stored_for_each_step(score):
 
 def test_behind_the_loop_all_steps_attend_in_two_matmuls():
     cell = Attention(4, 5, General())
-    params = cell.init(jax.random.key(0), jnp.float64)
+    params = params_of(cell)
     params = with_memory(cell, params, jnp.ones((7, 5)))
     program = jax.jit(lambda xs: rnn.unroll(cell, params, xs)[1]).lower(jnp.ones((11, 4))).compile()
     assert len(hlo.matmuls(program)) == 2
@@ -209,7 +209,7 @@ NOISY = {
 )
 def test_noise_within_the_loop_is_drawn_by_step(name):
     cell = rnn.stack(NOISY[name], rnn.Dense(3 + M if name == "zoneout" else 3, 2))
-    params = cell.init(jax.random.key(0), jnp.float64)
+    params = params_of(cell)
     if name == "zoneout":
         params = with_memory(cell, params, normal(1, S, B, M), lengths=LENGTHS)
     xs, key = normal(2, T, B, 2), jax.random.key(7)
@@ -230,7 +230,7 @@ def test_a_stack_within_a_loop_draws_what_it_draws_layer_by_layer():
         rnn.Dropout(2, 0.5), rnn.zoneout(rnn.GRU(2, 3), 0.3), rnn.Dropout(3, 0.5), rnn.Elman(3, 3)
     )
     params, xs, key = (
-        inner.init(jax.random.key(0), jnp.float64),
+        params_of(inner),
         normal(2, T, B, 2),
         jax.random.key(7),
     )

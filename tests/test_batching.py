@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import rnn_jax as rnn
 from rnn_jax import batching
-from tests.cases import assert_close
+from tests.cases import assert_close, params_of
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -205,7 +205,7 @@ def loss(params, batch):
 def test_every_batching_has_the_loss_and_the_gradient_of_the_sequences_alone():
     rng = np.random.default_rng(0)
     sequences = [(rng.integers(0, 6, n), rng.normal(size=n)) for n in (4, 1, 5, 0, 1, 4, 1)]
-    params = MODEL.init(jax.random.key(0), jnp.float64)
+    params = params_of(MODEL)
 
     def alone(params, xs, targets):
         _, ys = rnn.unroll(MODEL, params, xs)

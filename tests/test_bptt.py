@@ -10,7 +10,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import rnn_jax as rnn
-from tests.cases import CASES, assert_close
+from tests.cases import CASES, assert_close, normal, params_of
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -18,13 +18,12 @@ STEPS, HIDDEN, INPUTS, OUTPUTS = 6, 4, 3, 2
 
 
 @pytest.fixture
-def network(key):
+def network():
     """`h_t = tanh(x w_xh + h w_hh + b_h)`, `y_t = h w_hy + b_y`, `L = sum_t |y_t - target_t|^2`."""
     model = rnn.stack(rnn.Elman(INPUTS, HIDDEN), rnn.Dense(HIDDEN, OUTPUTS))
-    params = model.init(key, jnp.float64)
-    k_x, k_t = jax.random.split(key)
-    xs = jax.random.normal(k_x, (STEPS, INPUTS), jnp.float64)
-    targets = jax.random.normal(k_t, (STEPS, OUTPUTS), jnp.float64)
+    params = params_of(model)
+    xs = normal((STEPS, INPUTS))
+    targets = normal((STEPS, OUTPUTS), seed=1)
     return model, params, xs, targets
 
 
@@ -193,7 +192,7 @@ def test_a_window_draws_noise_from_the_key_and_its_number(network, key):
     """Overlapping windows too: the part before the stride and the rest are one run."""
     model, _, xs, targets = network
     noisy = rnn.stack(rnn.variational(model.layers[0], 0.3, 0.3), rnn.Dropout(HIDDEN, 0.5))
-    params = noisy.init(key, jnp.float64)
+    params = params_of(noisy)
     trainer = rnn.truncated_bptt(
         noisy, lambda ys, _: ys.sum(-1), optax.sgd(0.1), window=6, stride=2
     )
@@ -210,7 +209,10 @@ def test_a_window_draws_noise_from_the_key_and_its_number(network, key):
     np.testing.assert_allclose(same.loss, ys.sum(-1).mean(), rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["lstm", pytest.param("peephole", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name",
+    ["elman", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lstm", "peephole"))],
+)
 def test_carries_that_are_not_kept_are_computed_again(name):
     """Every way to keep fewer, with a rest at every level, under padding: the numbers of Scan."""
     case = next(case for case in CASES if case.name == name)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import rnn_jax as rnn
-from tests.cases import assert_close
+from tests.cases import assert_close, params_of
 
 MODEL = rnn.stack(
     rnn.Embedding(5, 3), rnn.Dropout(3, 0.5), rnn.GRU(3, 3), rnn.LSTM(3, 3), rnn.Dense(3, 5)
 )
 CALM = MODEL.deterministic()
-PARAMS = MODEL.init(jax.random.key(0), jnp.float64)
+PARAMS = params_of(MODEL)
 TOKENS = jnp.array([[3, 1], [4, 1], [1, 2], [0, 4], [2, 2], [3, 0]])
 LENGTHS = jnp.array([6, 4])
 

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 import rnn_jax as rnn
 from rnn_jax.decoding import MinP, Temperature, TopK, TopP, sample
 from rnn_jax.decoding.choosing import draw
+from tests.cases import params_of
 
 WORDS = 4
 MODEL = rnn.stack(rnn.Embedding(WORDS, 5), rnn.GRU(5, 6), rnn.Dense(6, WORDS))
@@ -18,7 +19,7 @@ MODEL = rnn.stack(rnn.Embedding(WORDS, 5), rnn.GRU(5, 6), rnn.Dense(6, WORDS))
 
 @pytest.fixture(scope="module")
 def params():
-    params = MODEL.init(jax.random.key(1), jnp.float64)
+    params = params_of(MODEL)
     return jax.tree.map(lambda p: 2 * p, params)  # so that it has preferences
 
 

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import rnn_jax as rnn
-from tests.cases import assert_close
+from tests.cases import assert_close, params_of
 
 MODEL = rnn.stack(rnn.Elman(2, 3), rnn.Dense(3, 2))
 
@@ -19,7 +19,7 @@ def squares(ys, targets):
 @pytest.mark.parametrize("batch", [(), (2,)])
 @pytest.mark.parametrize("clip", [np.inf, 0.2])
 def test_it_predicts_before_it_learns(rng, key, batch, clip):
-    params = MODEL.init(key, jnp.float64)
+    params = params_of(MODEL)
     kept = jax.tree.map(np.asarray, params)
     stream, weights = rng.normal(size=(12, *batch, 2)), rng.random((11, *batch))
     xs, targets = stream[:-1], {"next": stream[1:], "weight": weights}

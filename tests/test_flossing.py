@@ -9,7 +9,7 @@ from jax.test_util import check_grads
 import rnn_jax as rnn
 from rnn_jax.analysis import flossing_loss, lyapunov_spectrum
 from rnn_jax.analysis.orthonormal import orthonormalise
-from tests.cases import REMEMBERING, assert_close
+from tests.cases import REMEMBERING, assert_close, normal, params_of
 from tests.given import constant, given
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
@@ -35,7 +35,8 @@ def test_the_loss_is_the_mean_square_of_the_leading_exponents():
 def test_the_gradient_is_that_of_finite_differences(name, every):
     """By the params and by the first carry, through the state and through Q."""
     (case,) = [case for case in REMEMBERING if case.name == name]
-    params, xs = case.params(), case.xs(5, 2)
+    # Orthogonal weights, for a difference is accurate only where R is far from singular.
+    params, xs = case.cell.init(jax.random.key(0), jnp.float64), case.xs(5, 2)
 
     @jax.jit
     def loss(params, carry):
@@ -113,10 +114,11 @@ def test_an_exponent_of_minus_infinity_is_left_out():
 
 def test_flossing_brings_the_exponents_to_zero():
     cell = rnn.Elman(2, 6)
-    params = cell.init(jax.random.key(0), jnp.float64)
+    params = params_of(cell)
     params = params._replace(w_hh=0.4 * params.w_hh)
-    xs = jax.random.normal(jax.random.key(1), (15, 3, 2), jnp.float64) / 4
+    xs = normal((15, 3, 2), seed=1) / 4
 
+    @jax.jit
     def loss(params):
         return flossing_loss(cell, params, xs, k=3)
 

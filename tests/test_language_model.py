@@ -11,7 +11,7 @@ from rnn_jax.language.corpus import log_frequencies
 from rnn_jax.language.learner import Learner
 from rnn_jax.language.model import Scored, cross_entropy, language_model
 from tests import hlo
-from tests.cases import assert_close
+from tests.cases import assert_close, params_of
 
 QUIET = {"dropout_inputs": 0.0, "dropout_outputs": 0.0}
 
@@ -26,7 +26,7 @@ QUIET = {"dropout_inputs": 0.0, "dropout_outputs": 0.0}
 )
 def test_a_scored_model_costs_what_its_logits_say(rng, settings):
     model = language_model(Config(hidden=4, **QUIET, **settings), 6)
-    params = model.init(jax.random.key(0), jnp.float64)
+    params = params_of(model)
     xs, targets = jnp.asarray(rng.integers(0, 6, (2, 5, 3)))
     mask = jnp.asarray(rng.random((5, 3)) < 0.7)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import rnn_jax as rnn
+from tests.cases import normal
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -112,9 +113,9 @@ def test_the_integrals_are_those_of_gauss_and_hermite():
 @pytest.fixture(scope="module")
 def simulated():
     """Two runs of one network of 400 units and gain 1.5 with inputs of correlation 0.6."""
-    k_w, k_x, k_s = jax.random.split(jax.random.key(7), 3)
+    k_w, k_s = jax.random.split(jax.random.key(7))
     w = 1.5 / 20 * jax.random.normal(k_w, (400, 400), jnp.float64)
-    shared, own = jax.random.normal(k_x, (2, 150, 1, 400), jnp.float64)
+    shared, own = normal((2, 150, 1, 400))
     both = jnp.concatenate([own, jax.random.normal(k_s, own.shape, jnp.float64)], axis=1)
     inputs = np.sqrt(0.5) * (np.sqrt(0.6) * shared + np.sqrt(0.4) * both)
     cell = rnn.Elman(400, 400)

@@ -15,7 +15,7 @@ import rnn_jax as rnn
 from rnn_jax.recurrence.padding import padded
 from rnn_jax.recurrence.steps import Steps
 from rnn_jax.recurrence.structure import structure
-from tests.cases import CASES, assert_close, every
+from tests.cases import CASES, assert_close, every, normal, params_of
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -167,9 +167,9 @@ def spikes(cell, params, xs, method):
 
 
 def test_a_custom_vjp_inside_a_cell_is_refused_by_name_and_a_surrogate_trains(key):
-    xs = jax.random.normal(key, (20, 4, 3), jnp.float64)
+    xs = normal((20, 4, 3))
     old, new = Spiking(3, 8, custom_spike), Spiking(3, 8)
-    params = new.init(key, jnp.float64)
+    params = params_of(new)
     by_scan = jax.grad(spikes, 1)(old, params, xs, rnn.Scan())
     assert_close(jax.grad(spikes, 1)(new, params, xs, rnn.BPTT(chunk=7)), by_scan, 1e-12)
     assert_close(rnn.unroll(old, params, xs), rnn.unroll(new, params, xs), 0)
@@ -257,8 +257,8 @@ def test_a_mapped_cotangent_is_that_of_a_custom_vjp_in_a_scan(name):
 
 def test_second_derivatives_through_a_mapped_cotangent_are_those_of_a_scan(key):
     base = rnn.Elman(2, 2)
-    cell, params = rnn.map_cotangent(base, clip), base.init(key, jnp.float64)
-    xs = jax.random.normal(key, (5, 2), jnp.float64)
+    cell, params = rnn.map_cotangent(base, clip), params_of(base)
+    xs = normal((5, 2))
 
     @functools.partial(jax.jit, static_argnums=(0, 1))
     def hessian(cell, method, params):
@@ -275,8 +275,8 @@ def test_second_derivatives_through_a_mapped_cotangent_are_those_of_a_scan(key):
 @pytest.mark.slow
 def test_nested_checkpoints_around_any_method(key):
     cell = rnn.GRU(2, 3)
-    params = cell.init(key, jnp.float64)
-    xs = jax.random.normal(key, (150, 2), jnp.float64)
+    params = params_of(cell)
+    xs = normal((150, 2))
 
     @jax.jit
     def gradients(params):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnn_jax as rnn
-from tests.cases import REMEMBERING
+from tests.cases import REMEMBERING, normal, params_of
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -24,10 +24,9 @@ def squares(ys, targets):
 def found():
     """A stack's params, its metrics, and the whole analyses, as one compiled program."""
     model = rnn.stack(rnn.GRU(2, 6), rnn.Elman(6, 5))
-    keys = jax.random.split(jax.random.key(0), 3)
-    params = model.init(keys[0], jnp.float64)
-    xs = jax.random.normal(keys[1], (20, 2, 2), jnp.float64)
-    targets = jax.random.normal(keys[2], (20, 2, 5), jnp.float64)
+    params = params_of(model)
+    xs = normal((20, 2, 2), seed=1)
+    targets = normal((20, 2, 5), seed=2)
 
     def both(params, xs, targets):
         given = model, params, xs
@@ -140,7 +139,7 @@ def test_what_is_around_a_cell_does_not_matter(key):
 @pytest.mark.parametrize("lags", [[8], [-1], [1.5]])
 def test_lags_that_xs_has_not_are_refused(key, lags):
     cell = rnn.Elman(1, 2)
-    params = cell.init(key, jnp.float64)
+    params = params_of(cell)
     with pytest.raises(rnn.ArgumentError, match="lags must be integers from 0 to 7, got"):
         rnn.analysis.gradient_metrics(
             cell, params, jnp.ones((8, 1)), loss=squares, targets=0.0, lags=lags

@@ -16,7 +16,7 @@ from rnn_jax.analysis import newton_report, step_jacobians
 from rnn_jax.methods.orbit.jacobian import DiagonalJacobian
 from rnn_jax.recurrence.padding import padded
 from rnn_jax.recurrence.steps import Steps
-from tests.cases import CASES, assert_close
+from tests.cases import CASES, assert_close, normal, params_of
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -81,8 +81,8 @@ def test_values_and_derivatives_of_both_orders_are_those_of_scan(name, method):
 @pytest.mark.slow
 def test_layers_in_both_directions_are_those_of_scan():
     model = rnn.stack(rnn.bidirectional(rnn.Elman(2, 2), rnn.Elman(2, 1)), rnn.Elman(3, 2))
-    params = model.init(jax.random.key(0), jnp.float64)
-    xs = jax.random.normal(jax.random.key(1), (9, 2, 2), jnp.float64)
+    params = params_of(model)
+    xs = normal((9, 2, 2), seed=1)
 
     @functools.partial(jax.jit, static_argnums=0)
     def outcome(method, params):
@@ -101,8 +101,8 @@ def test_any_number_of_steps_and_any_block_have_the_numbers_of_scan(steps, block
     jacobian = rnn.DiagonalJacobian() if diagonal else rnn.FullJacobian()
     method = rnn.Newton(jacobian, block=block)
     cell = rnn.Elman(1, 2)
-    params = cell.init(jax.random.key(0), jnp.float64)
-    xs = jax.random.normal(jax.random.key(1), (steps, 1), jnp.float64)
+    params = params_of(cell)
+    xs = normal((steps, 1), seed=1)
     found, expected = (rnn.unroll(cell, params, xs, method=way) for way in (method, rnn.Scan()))
     assert_close(found, expected)
 
@@ -156,8 +156,8 @@ def test_contractive_critical_and_chaotic_networks(method):
 @pytest.mark.parametrize("steps", [1000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_iterations_do_not_grow_with_the_number_of_steps(steps):
     cell = rnn.GRU(2, 4)
-    params = cell.init(jax.random.key(0), jnp.float64)
-    xs = jax.random.normal(jax.random.key(1), (steps, 2), jnp.float64)
+    params = params_of(cell)
+    xs = normal((steps, 2), seed=1)
     (report,) = newton_report(cell, params, xs)
     assert report.certified.all()
     assert report.iterations.max() <= 10
@@ -222,8 +222,8 @@ def test_what_is_not_certified_is_run_step_by_step():
 @pytest.mark.slow
 def test_the_carries_of_the_last_update_are_where_the_next_one_starts():
     cell, plain = rnn.guided(rnn.LSTM(2, 4)), rnn.LSTM(2, 4)
-    params = cell.init(jax.random.key(0), jnp.float64)
-    xs = jax.random.normal(jax.random.key(1), (50, 2, 2), jnp.float64)
+    params = params_of(cell)
+    xs = normal((50, 2, 2), seed=1)
     method = rnn.Newton(block=30)  # of which one is cut short
     options = {**marks(50), "method": method}
     (before,) = newton_report(cell, params, xs, **options)
@@ -262,7 +262,7 @@ def test_a_guess_that_is_wrong_moves_no_number(wrong):
 def test_a_reset_ends_what_is_amplified_and_each_layer_has_a_report():
     cell, params, xs = network(2.0)
     stack = rnn.stack(cell, rnn.Elman(16, 1))
-    params = (params, stack.init(jax.random.key(0), jnp.float64)[1])
+    params = (params, params_of(stack)[1])
     reset = jnp.arange(STEPS) % 20 == 0
     first, second = newton_report(stack, params, xs, reset=reset)
     assert first.certified.all()
@@ -324,8 +324,8 @@ def test_a_gradient_that_is_clipped_on_its_way_is_that_of_scan(key):
         return jax.tree.map(lambda g: jnp.clip(g, -0.05, 0.05), ct)
 
     cell = rnn.map_cotangent(rnn.Elman(2, 2), clip)
-    params = cell.init(key, jnp.float64)
-    xs = jax.random.normal(key, (9, 2), jnp.float64)
+    params = params_of(cell)
+    xs = normal((9, 2))
 
     @functools.partial(jax.jit, static_argnums=0)
     def gradient(method, params):

@@ -10,7 +10,7 @@ import rnn_jax as rnn
 from rnn_jax.noise import Noisy
 from rnn_jax.recurrence.steps import Steps
 from tests import reference
-from tests.cases import Case, assert_close, plain
+from tests.cases import Case, assert_close, params_of, plain
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -185,7 +185,7 @@ def test_zoneout_is_the_loop_with_masks():
 
 def test_zoneout_keeps_at_its_rate():
     cell = rnn.zoneout(rnn.LSTM(2, 20), RATES)
-    params, xs = cell.init(KEY, jnp.float64), jnp.ones((100, 20, 2))
+    params, xs = params_of(cell), jnp.ones((100, 20, 2))
     _, (_, updated) = cell.draw(params, xs, Steps(key=KEY))
     for name, rate in RATES._asdict().items():
         kept = 1 - np.asarray(getattr(updated, name))

@@ -9,18 +9,18 @@ import pytest
 
 import rnn_jax as rnn
 from rnn_jax.serving import streaming
-from tests.cases import assert_close
+from tests.cases import assert_close, normal, params_of
 
 MODEL = rnn.stack(rnn.LSTM(2, 3), rnn.residual(rnn.learned_carry(rnn.GRU(3, 3))))
 
 
 @pytest.fixture
 def params(key):
-    return jax.tree.map(lambda p: p + 0.1, MODEL.init(key, jnp.float64))
+    return jax.tree.map(lambda p: p + 0.1, params_of(MODEL))
 
 
 def test_a_stream_in_blocks_is_one_run(params, key):
-    xs = jax.random.normal(key, (10, 2, 2), jnp.float64)
+    xs = normal((10, 2, 2))
     carry, ys = rnn.unroll(MODEL, params, xs)
     *blocks, (last, rest) = rnn.stream(MODEL, params, iter(xs), block=4)
     assert [len(out) for _, out in blocks] == [4, 4]

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 import rnn_jax as rnn
+from tests.cases import params_of
 
 TABLE = rnn.Embedding(7, 3)
 
@@ -23,7 +24,7 @@ def test_the_gradient_of_a_tied_table_is_the_sum_of_both_uses():
     body = rnn.Elman(3, 3)
     model = rnn.tied(TABLE, body)
     apart = rnn.stack(TABLE, body, rnn.Dense(3, 7))
-    params = model.init(jax.random.key(0), jnp.float64)
+    params = params_of(model)
     xs = jnp.array([1, 4, 4, 0])
     (table, inner), b = params
 

@@ -8,7 +8,7 @@ import optax.contrib
 import pytest
 
 import rnn_jax as rnn
-from tests.cases import assert_close
+from tests.cases import assert_close, params_of
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -26,7 +26,7 @@ def trained_by(optimizer, loss=squares):
 
 @pytest.fixture
 def params(key):
-    return MODEL.init(key, jnp.float64)
+    return params_of(MODEL)
 
 
 @pytest.fixture
