@@ -1,13 +1,13 @@
 """Analyses of a cell over a sequence, or around a point."""
 
 import jax.numpy as jnp
+import numpy as np
 
 import rnn_jax as rnn
 from rnn_jax import analysis
 from tests.wrong_calls.given import (
     BOTH_WAYS,
     CELL,
-    KEY,
     KEYS,
     LSTM_PARAMS,
     MASKED,
@@ -15,11 +15,12 @@ from tests.wrong_calls.given import (
     NOISY_PARAMS,
     PARAMS,
     XS,
+    made,
     outputs,
 )
 
 ONE = XS[:, 0]
-STARTS = rnn.ElmanCarry(jnp.zeros((4, 5), jnp.float32))
+STARTS = rnn.ElmanCarry(np.zeros((4, 5), jnp.float32))
 
 
 def exponents(**options):
@@ -72,7 +73,7 @@ ROWS = {
     ),
     "analysis.signal_to_noise_by_lag: targets of another batch": (
         lambda: analysis.signal_to_noise_by_lag(
-            CELL, PARAMS, XS, loss=analysis.last(lambda y, _: y.sum(-1)), targets=jnp.ones(3)
+            CELL, PARAMS, XS, loss=analysis.last(lambda y, _: y.sum(-1)), targets=np.ones(3)
         ),
         rnn.ShapeError,
         r"signal_to_noise_by_lag: targets must have the axes of batch, \(2,\), in front, got shape",
@@ -88,7 +89,7 @@ ROWS = {
         r"expected params of the form ElmanParams.*got LSTMParams",
     ),
     "analysis.propagator: a layer without a step": (
-        lambda: analysis.propagator(BOTH_WAYS, BOTH_WAYS.init(KEY), XS),
+        lambda: analysis.propagator(BOTH_WAYS, made(BOTH_WAYS), XS),
         rnn.StructureError,
         r"propagator: the first argument must be a Cell, and LayerStack\(.*has no single step",
     ),
@@ -198,7 +199,7 @@ ROWS = {
         r"gradient_metrics: lags must be integers from 0 to 6, got \[0, 7\]",
     ),
     "analysis.fixed_points: no starts": (
-        around(starts=rnn.ElmanCarry(jnp.zeros((0, 5), jnp.float32))),
+        around(starts=rnn.ElmanCarry(np.zeros((0, 5), jnp.float32))),
         rnn.ShapeError,
         "fixed_points: starts has none",
     ),
@@ -223,7 +224,7 @@ ROWS = {
         r"initial_carry needs params of the form ElmanParams\(w_xh, w_hh, b_h\), got NoneType",
     ),
     "analysis.unflatten_carry: no params": (
-        lambda: analysis.unflatten_carry(CELL, None, jnp.zeros(5)),
+        lambda: analysis.unflatten_carry(CELL, None, np.zeros(5)),
         rnn.StructureError,
         r"initial_carry needs params of the form ElmanParams\(w_xh, w_hh, b_h\), got NoneType",
     ),

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import rnn_jax as rnn
 from rnn_jax.attention import (
@@ -15,16 +16,16 @@ from rnn_jax.attention import (
     attentive,
     with_memory,
 )
-from tests.wrong_calls.given import BOTH_WAYS, CELL, KEY, MODEL, MODEL_PARAMS
+from tests.wrong_calls.given import BOTH_WAYS, CELL, KEY, MODEL, MODEL_PARAMS, made
 
 ATTENTION = Attention(5, 4, General())
 LOCATED = Attention(5, 4, LocationSensitive(3, 2, 3))
 LEARNED = rnn.learned_carry(attentive(rnn.GRU(3 + 4, 5), LOCATED))
 DECODER = rnn.stack(attentive(rnn.GRU(3 + 4, 5), ATTENTION), rnn.Dense(9, 2))
-PARAMS = DECODER.init(KEY)
-MEMORY = jnp.ones((6, 2, 4), jnp.float32)
+PARAMS = made(DECODER)
+MEMORY = np.ones((6, 2, 4), jnp.float32)
 BESIDE = with_memory(DECODER, PARAMS, MEMORY)
-XS = jnp.ones((7, 2, 3), jnp.float32)
+XS = np.ones((7, 2, 3), jnp.float32)
 
 
 def beside(memory=MEMORY, cell=DECODER, params=PARAMS, **options):
@@ -124,7 +125,7 @@ ROWS = {
         "changes its inputs before the loop.*dropout of inputs in front of the cell",
     ),
     "attention.attentive: a learned carry around weights": (
-        lambda: rnn.unroll(LEARNED, with_memory(LEARNED, LEARNED.init(KEY), MEMORY), XS),
+        lambda: rnn.unroll(LEARNED, with_memory(LEARNED, made(LEARNED), MEMORY), XS),
         rnn.ShapeError,
         "carry has weights of 0 places, but the memory has 6.*learned_carry goes inside attentive",
     ),
@@ -184,7 +185,7 @@ ROWS = {
         r"lengths must have shape \(\*batch\) = \(2,\), got \(3,\)",
     ),
     "attention.with_memory: a mask of the decoder": (
-        beside(mask=jnp.ones((7, 2), bool)),
+        beside(mask=np.ones((7, 2), bool)),
         rnn.ShapeError,
         r"mask must have shape \(S, \*batch\) = \(6, 2\), got \(7, 2\)",
     ),
@@ -236,7 +237,7 @@ ROWS = {
         "FedBack: layer must be a Cell, got 3",
     ),
     "analysis.attention_weights: nothing attends": (
-        lambda: rnn.analysis.attention_weights(MODEL, MODEL_PARAMS, jnp.zeros((7, 2), int)),
+        lambda: rnn.analysis.attention_weights(MODEL, MODEL_PARAMS, np.zeros((7, 2), int)),
         rnn.StructureError,
         r"attention_weights: nothing inside Stack\(.*attends",
     ),

@@ -12,12 +12,12 @@ from tests.wrong_calls.given import CELL, LSTM, MODEL, TokenCell
 def guess_of(guess):
     cell = rnn.guided(CELL)
     params = cell.init(jax.random.key(0))._replace(guess=guess)
-    return rnn.unroll(cell, params, jnp.zeros((7, 3), jnp.float32))
+    return rnn.unroll(cell, params, np.zeros((7, 3), jnp.float32))
 
 
 def report_of(cell):
     return newton_report(
-        cell, cell.init(jax.random.key(0), jnp.float32), jnp.zeros((7, 3), jnp.float32)
+        cell, cell.init(jax.random.key(0), jnp.float32), np.zeros((7, 3), jnp.float32)
     )
 
 
@@ -89,17 +89,17 @@ ROWS = {
         r"guided: the cell is Bidirectional.*not a rnn_jax.Cell",
     ),
     "guided: hidden states in the place of carries": (
-        lambda: guess_of(jnp.zeros((7, 5))),
+        lambda: guess_of(np.zeros((7, 5))),
         rnn.StructureError,
         r"Guided\(.*params.guess must be carries of all steps, of the form ElmanCarry",
     ),
     "guided: a guess of fewer steps": (
-        lambda: guess_of(rnn.ElmanCarry(jnp.zeros((6, 5), jnp.float32))),
+        lambda: guess_of(rnn.ElmanCarry(np.zeros((6, 5), jnp.float32))),
         rnn.ShapeError,
         r"params.guess.h must have shape .*\(7, 5\), got \(6, 5\); params._replace\(guess=None\)",
     ),
     "guided: a guess of another dtype": (
-        lambda: guess_of(rnn.ElmanCarry(jnp.zeros((7, 5), jnp.bfloat16))),
+        lambda: guess_of(rnn.ElmanCarry(np.zeros((7, 5), jnp.bfloat16))),
         rnn.DtypeError,
         r"params.guess.h must be float32, as the carry is, got bfloat16",
     ),
@@ -154,7 +154,7 @@ ROWS = {
         "Bidirectional: backward must be a Layer, got 2",
     ),
     "concatenate: two batches": (
-        lambda: rnn.concatenate(jnp.ones((2, 3)), jnp.ones((4, 3))),
+        lambda: rnn.concatenate(np.ones((2, 3)), np.ones((4, 3))),
         rnn.ShapeError,
         r"concatenate: .*leading axes.*\(2, 3\) and \(4, 3\)",
     ),

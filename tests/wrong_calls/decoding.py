@@ -3,13 +3,13 @@
 import math
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 import rnn_jax as rnn
-from tests.wrong_calls.given import BOTH_WAYS, CELL, KEY, MODEL, PARAMS, TOKENS, XS, TokenCell
+from tests.wrong_calls.given import BOTH_WAYS, CELL, KEY, MODEL, PARAMS, TOKENS, XS, TokenCell, made
 
 SPEAKER = rnn.stack(MODEL, rnn.Dense(5, 9))
-SPEAKER_PARAMS = SPEAKER.init(KEY)
+SPEAKER_PARAMS = made(SPEAKER)
 NOISY = rnn.stack(SPEAKER, rnn.Dropout(9, 0.5))
 decoding = rnn.decoding
 
@@ -45,7 +45,7 @@ ROWS = {
         "sample: the first argument must be a Cell",
     ),
     "decoding.sample: a noisy model": (
-        sample(cell=NOISY, params=NOISY.init(KEY)),
+        sample(cell=NOISY, params=made(NOISY)),
         rnn.ArgumentError,
         r"is random by itself; decode by cell\.deterministic\(\)",
     ),
@@ -65,7 +65,7 @@ ROWS = {
         r"prompt must have at least one step.*got shape \(0, 2\)",
     ),
     "decoding.sample: a prompt of probabilities": (
-        sample(prompt=jnp.ones((7, 2))),
+        sample(prompt=np.ones((7, 2))),
         rnn.DtypeError,
         "prompt must be integer, got float",
     ),
@@ -125,7 +125,7 @@ ROWS = {
         "Temperature: temperature must be a number of 0 or more, got inf",
     ),
     "decoding.Temperature: one for each sequence, traced": (
-        lambda: jax.jit(lambda t: decoding.Temperature(t)(XS))(jnp.ones(2)),
+        lambda: jax.jit(lambda t: decoding.Temperature(t)(XS))(np.ones(2)),
         rnn.ShapeError,
         r"temperature must be a scalar, got shape \(2,\)",
     ),
@@ -145,7 +145,7 @@ ROWS = {
         r"MinP: p must be a number in \[0, 1\], got -0.1",
     ),
     "decoding.beam: a noisy model": (
-        beam(NOISY, NOISY.init(KEY)),
+        beam(NOISY, made(NOISY)),
         rnn.ArgumentError,
         r"beam: .*is random by itself; decode by cell\.deterministic\(\)",
     ),

@@ -8,20 +8,27 @@ import jax.numpy as jnp
 import numpy as np
 
 import rnn_jax as rnn
+from tests.cases import params_of
+
+
+def made(layer):
+    """Params of a layer, of which no row is about what is drawn."""
+    return params_of(layer, jnp.float32)
+
 
 KEY = jax.random.key(0)
 KEYS = jax.random.split(KEY, 3)
 CELL = rnn.Elman(3, 5)
-PARAMS = CELL.init(KEY)
+PARAMS = made(CELL)
 CARRY = CELL.initial_carry(PARAMS, (2,))
 LSTM = rnn.LSTM(3, 5)
-LSTM_PARAMS = LSTM.init(KEY)
-XS = jnp.ones((7, 2, 3), jnp.float32)
+LSTM_PARAMS = made(LSTM)
+XS = np.ones((7, 2, 3), jnp.float32)
 MODEL = rnn.stack(rnn.Embedding(9, 4), rnn.GRU(4, 5))
-MODEL_PARAMS = MODEL.init(KEY)
-TOKENS = jnp.zeros((7, 2), jnp.int32)
+MODEL_PARAMS = made(MODEL)
+TOKENS = np.zeros((7, 2), jnp.int32)
 NOISY = rnn.stack(CELL, rnn.residual(rnn.Dropout(5, 0.5)))
-NOISY_PARAMS = NOISY.init(KEY)
+NOISY_PARAMS = made(NOISY)
 BOTH_WAYS = rnn.stack(CELL, rnn.bidirectional(rnn.GRU(5, 2), rnn.GRU(5, 2)))
 MASKED = np.ma.masked_array(np.ones((7, 2, 3), np.float32), np.indices((7, 2, 3))[0] > 4)
 

@@ -19,6 +19,7 @@ from tests.wrong_calls.given import (
     NOISY_PARAMS,
     PARAMS,
     XS,
+    made,
 )
 
 TORCH = interop.torch.write(LSTM, LSTM_PARAMS)
@@ -37,7 +38,7 @@ def torch_with(**arrays):
 
 
 def nnx_gru_of_any_bias(b_hn):
-    return interop.nnx.write(GRU, GRU.init(KEY)._replace(b_hn=b_hn))
+    return interop.nnx.write(GRU, made(GRU)._replace(b_hn=b_hn))
 
 
 ROWS = {
@@ -272,12 +273,12 @@ ROWS = {
         "Flax nnx: read needs a recurrent layer or the pure dictionary of one, got 3",
     ),
     "interop.nnx.write: a bias inside the reset": (
-        lambda: nnx_gru_of_any_bias(jnp.ones(5, jnp.float32)),
+        lambda: nnx_gru_of_any_bias(np.ones(5, jnp.float32)),
         rnn.StructureError,
         "b_hn must be zero, for its GRUCell adds nothing to the candidate inside the reset",
     ),
     "interop.nnx.write: such a bias under jit": (
-        lambda: jax.jit(nnx_gru_of_any_bias)(jnp.zeros(5, jnp.float32)),
+        lambda: jax.jit(nnx_gru_of_any_bias)(np.zeros(5, jnp.float32)),
         rnn.StructureError,
         "GRUCell has no b_hn, .* under jit or grad nobody can tell",
     ),

@@ -111,7 +111,7 @@ ROWS = {
     ),
     "DiagonalGRU: an initialiser of matrices": (
         lambda: rnn.DiagonalGRU(
-            3, 4, recurrent_init=lambda k, shape, dtype: jnp.ones((4, 4), dtype)
+            3, 4, recurrent_init=lambda k, shape, dtype: np.ones((4, 4), dtype)
         ).init(KEY),
         rnn.ArgumentError,
         r"DiagonalGRU\(.*recurrent_init\(.*float32 of shape \(4,\), got float32 of shape \(4, 4\)",
@@ -202,18 +202,18 @@ ROWS = {
         "LSTM: recurrent_init must be a function, got 'orthogonal'",
     ),
     "LSTM: an array for an initialiser": (
-        lambda: rnn.LSTM(3, 5, input_init=jnp.ones((3, 5))),
+        lambda: rnn.LSTM(3, 5, input_init=np.ones((3, 5))),
         rnn.ArgumentError,
         r"LSTM: input_init must be a function, got float.* of shape \(3, 5\)",
     ),
     "Elman: an initialiser of another shape": (
-        initialised(lambda key, shape, dtype: jnp.ones(shape[::-1], dtype)),
+        initialised(lambda key, shape, dtype: np.ones(shape[::-1], dtype)),
         rnn.ArgumentError,
         r"Elman\(.*input_init\(key, shape, dtype\) must return.*float32 of shape \(3, 5\), got "
         r"float32 of shape \(5, 3\)",
     ),
     "GRU: an initialiser of another dtype": (
-        initialised(lambda key, shape, dtype: jnp.ones(shape, jnp.bfloat16), rnn.GRU),
+        initialised(lambda key, shape, dtype: np.ones(shape, jnp.bfloat16), rnn.GRU),
         rnn.ArgumentError,
         r"GRU\(.*input_init\(key, shape, dtype\) must return.*got bfloat16 of shape \(3, 5\)",
     ),
@@ -223,7 +223,7 @@ ROWS = {
         r"input_init\(key, shape, dtype\) must return an array.*got the function init",
     ),
     "Dense: a bias of one number": (
-        lambda: rnn.Dense(3, 5, bias_init=lambda k, shape, dtype: jnp.ones(1, dtype)).init(KEY),
+        lambda: rnn.Dense(3, 5, bias_init=lambda k, shape, dtype: np.ones(1, dtype)).init(KEY),
         rnn.ArgumentError,
         r"Dense\(.*bias_init\(.*float32 of shape \(5,\), got float32 of shape \(1,\)",
     ),
@@ -238,7 +238,7 @@ ROWS = {
         "LayerMix: layers must be a positive integer, got 0",
     ),
     "LayerMix: another number of layers": (
-        lambda: rnn.unroll(rnn.LayerMix(3, 2), rnn.LayerMix(3, 2).init(KEY), jnp.ones((7, 2, 2))),
+        lambda: rnn.unroll(rnn.LayerMix(3, 2), rnn.LayerMix(3, 2).init(KEY), np.ones((7, 2, 2))),
         rnn.ShapeError,
         r"LayerMix.*\(T, \*batch, 3, 2\)|LayerMix",
     ),
@@ -254,7 +254,7 @@ ROWS = {
     ),
     "Embedding: vectors as columns": (
         lambda: rnn.Embedding(
-            3, 5, weight_init=lambda k, shape, dtype: jnp.ones(shape[::-1], dtype)
+            3, 5, weight_init=lambda k, shape, dtype: np.ones(shape[::-1], dtype)
         ).init(KEY),
         rnn.ArgumentError,
         r"Embedding\(.*weight_init\(.*got float32 of shape \(5, 3\)",
@@ -275,7 +275,7 @@ ROWS = {
         r"memory_bias must be .*got the class ForgetBias; write ForgetBias\(\.\.\.\)",
     ),
     "GRU: a memory bias of one array": (
-        lambda: rnn.GRU(3, 4, memory_bias=lambda key, size, dtype: jnp.ones(size, dtype)).init(KEY),
+        lambda: rnn.GRU(3, 4, memory_bias=lambda key, size, dtype: np.ones(size, dtype)).init(KEY),
         rnn.ArgumentError,
         r"GRU\(.*memory_bias must return a pair.*got float32 of shape \(4,\)",
     ),

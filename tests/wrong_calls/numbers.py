@@ -7,9 +7,9 @@ import rnn_jax as rnn
 from rnn_jax import analysis
 from tests.wrong_calls.given import KEYS, MASKED, PARAMS
 
-SPECTRUM = analysis.LyapunovSpectrum(jnp.ones(3), jnp.ones((2, 3)), np.arange(2))
-DENSITY = analysis.SpectralDensity(jnp.zeros((1, 1)), jnp.ones((1, 1)))
-AXIS = jnp.linspace(-1, 1, 3)
+SPECTRUM = analysis.LyapunovSpectrum(np.ones(3), np.ones((2, 3)), np.arange(2))
+DENSITY = analysis.SpectralDensity(np.zeros((1, 1)), np.ones((1, 1)))
+AXIS = np.linspace(-1, 1, 3)
 
 
 def twice(v):
@@ -38,7 +38,7 @@ ROWS = {
         r"entropy_rate: exponents must be an array of numbers, got SpectralDensity\(",
     ),
     "analysis.memory_horizon: more than all": (
-        lambda: analysis.memory_horizon(jnp.zeros(3), share=1.5),
+        lambda: analysis.memory_horizon(np.zeros(3), share=1.5),
         rnn.ArgumentError,
         r"memory_horizon: share must .*\(0, 1\].*got 1\.5",
     ),
@@ -54,17 +54,17 @@ ROWS = {
         "smoothed: width must be a positive number, got nan",
     ),
     "analysis.smoothed: a grid of two axes": (
-        lambda: analysis.smoothed(DENSITY, jnp.zeros((2, 2)), width=1.0),
+        lambda: analysis.smoothed(DENSITY, np.zeros((2, 2)), width=1.0),
         rnn.ShapeError,
         r"smoothed: grid must be a vector, got shape \(2, 2\)",
     ),
     "analysis.extreme_eigenvalues: a matrix for its products": (
-        lambda: analysis.extreme_eigenvalues(jnp.eye(5), jnp.zeros(5)),
+        lambda: analysis.extreme_eigenvalues(np.eye(5), np.zeros(5)),
         rnn.ArgumentError,
         r"extreme_eigenvalues: product must be a function, got float.* of shape \(5, 5\)",
     ),
     "analysis.extreme_eigenvalues: a product that is shorter": (
-        lambda: analysis.extreme_eigenvalues(lambda v: v[:2], jnp.zeros(5)),
+        lambda: analysis.extreme_eigenvalues(lambda v: v[:2], np.zeros(5)),
         rnn.ShapeError,
         r"extreme_eigenvalues: product\(v\) must be float.* of shape \(5,\), got .*\(2,\)",
     ),
@@ -74,7 +74,7 @@ ROWS = {
         "extreme_eigenvalues: like must be a floating array, got 5",
     ),
     "analysis.spectral_density: several keys": (
-        lambda: analysis.spectral_density(twice, jnp.zeros(5), key=KEYS),
+        lambda: analysis.spectral_density(twice, np.zeros(5), key=KEYS),
         rnn.StructureError,
         r"spectral_density: key must be one key.*take one of them, keys\[0\]",
     ),
@@ -84,27 +84,27 @@ ROWS = {
         r"spectral_density: like must hold arrays, got \(\)",
     ),
     "analysis.hessian_product: a loss of each": (
-        lambda: analysis.hessian_product(jnp.square, jnp.ones(2)),
+        lambda: analysis.hessian_product(jnp.square, np.ones(2)),
         rnn.ShapeError,
         r"hessian_product: loss must return one floating number, got .* of shape \(2,\)",
     ),
     "analysis.hessian_product: integer params": (
-        lambda: analysis.hessian_product(squares, jnp.ones(2, int)),
+        lambda: analysis.hessian_product(squares, np.ones(2, int)),
         rnn.StructureError,
         r"hessian_product: params must be a floating array, got int.* of shape \(2,\)",
     ),
     "analysis.hessian_product: a vector of another length": (
-        lambda: analysis.hessian_product(squares, jnp.ones(2))(jnp.ones(3)),
+        lambda: analysis.hessian_product(squares, np.ones(2))(np.ones(3)),
         rnn.ShapeError,
         r"hessian_product: v must be float.* of shape \(2,\), got float.* of shape \(3,\)",
     ),
     "analysis.gauss_newton_product: a loss by its name": (
-        lambda: analysis.gauss_newton_product(jnp.square, jnp.ones(2), loss="mse"),
+        lambda: analysis.gauss_newton_product(jnp.square, np.ones(2), loss="mse"),
         rnn.ArgumentError,
         "gauss_newton_product: loss must be a function, got 'mse'",
     ),
     "analysis.gauss_newton_product: a model that decides": (
-        lambda: analysis.gauss_newton_product(lambda w: w > 0, jnp.ones(2), loss=squares),
+        lambda: analysis.gauss_newton_product(lambda w: w > 0, np.ones(2), loss=squares),
         rnn.StructureError,
         r"gauss_newton_product: model\(params\) must be a floating array, got bool",
     ),
@@ -134,7 +134,7 @@ ROWS = {
         r"normality: w must be an array of numbers, got ElmanParams\(w_xh, w_hh, b_h\)",
     ),
     "analysis.normality: a block of gates": (
-        lambda: analysis.normality(jnp.ones((5, 20))),
+        lambda: analysis.normality(np.ones((5, 20))),
         rnn.ShapeError,
         r"normality: w must be a square matrix, got shape \(5, 20\).*takes the gates apart",
     ),
@@ -144,17 +144,17 @@ ROWS = {
         "gradient_bound: w is a masked array with masked entries",
     ),
     "analysis.gradient_bound: a slope below zero": (
-        lambda: analysis.gradient_bound(jnp.eye(2), gamma=-1),
+        lambda: analysis.gradient_bound(np.eye(2), gamma=-1),
         rnn.ArgumentError,
         "gradient_bound: gamma must be a positive number, got -1",
     ),
     "analysis.pseudospectrum: a point for an axis": (
-        lambda: analysis.pseudospectrum(jnp.eye(2), 0.0, AXIS),
+        lambda: analysis.pseudospectrum(np.eye(2), 0.0, AXIS),
         rnn.ShapeError,
         r"pseudospectrum: real must be a vector, got shape \(\)",
     ),
     "analysis.pseudospectrum: an imaginary axis of complex numbers": (
-        lambda: analysis.pseudospectrum(jnp.eye(2), AXIS, AXIS.astype(complex)),
+        lambda: analysis.pseudospectrum(np.eye(2), AXIS, AXIS.astype(complex)),
         rnn.DtypeError,
         "pseudospectrum: imaginary must be real, got complex",
     ),

@@ -1,6 +1,5 @@
 """Pictures, each of the result of one analysis."""
 
-import jax.numpy as jnp
 import numpy as np
 
 import rnn_jax as rnn
@@ -8,8 +7,8 @@ from rnn_jax import analysis
 from rnn_jax.analysis import plots
 from tests.wrong_calls.numbers import AXIS, DENSITY, SPECTRUM
 
-MAP = analysis.GradientMap(jnp.zeros((3, 3)), jnp.zeros(3))
-SQUARE = jnp.ones((3, 3))
+MAP = analysis.GradientMap(np.zeros((3, 3)), np.zeros(3))
+SQUARE = np.ones((3, 3))
 
 
 def of_another(name, found, wanted):

@@ -23,6 +23,7 @@ from tests.wrong_calls.given import (
     XS,
     Dead,
     WithArray,
+    made,
 )
 
 
@@ -160,7 +161,7 @@ ROWS = {
         r"carry\.h must have shape \(2, 5\), got \(4, 5\)",
     ),
     "unroll: carry of another dtype": (
-        unrolled(CELL, PARAMS, XS, rnn.ElmanCarry(jnp.zeros((2, 5), jnp.bfloat16))),
+        unrolled(CELL, PARAMS, XS, rnn.ElmanCarry(np.zeros((2, 5), jnp.bfloat16))),
         rnn.DtypeError,
         r"carry\.h must be float32, got bfloat16",
     ),
@@ -215,22 +216,22 @@ ROWS = {
         "lengths is a masked array with masked entries",
     ),
     "unroll: a mask with batch first": (
-        of_cell(mask=jnp.ones((2, 7), bool)),
+        of_cell(mask=np.ones((2, 7), bool)),
         rnn.ShapeError,
         r"mask must have shape \(T, \*batch\) = \(7, 2\), got \(2, 7\)",
     ),
     "unroll: a mask of ones": (
-        of_cell(mask=jnp.ones((7, 2), jnp.float32)),
+        of_cell(mask=np.ones((7, 2), jnp.float32)),
         rnn.DtypeError,
         r"mask must be bool, got float32; mask.astype",
     ),
     "unroll: a reset for the whole batch": (
-        of_cell(reset=jnp.ones(7, bool)),
+        of_cell(reset=np.ones(7, bool)),
         rnn.ShapeError,
         r"reset must have shape \(T, \*batch\) = \(7, 2\), got \(7,\)",
     ),
     "unroll: a reset of integers": (
-        of_cell(reset=jnp.ones((7, 2), jnp.int32)),
+        of_cell(reset=np.ones((7, 2), jnp.int32)),
         rnn.DtypeError,
         "reset must be bool, got int32",
     ),
@@ -256,7 +257,7 @@ ROWS = {
         "key must be one key.*got a Generator",
     ),
     "unroll: a raw key of another implementation": (
-        of_cell(key=jnp.zeros(4, jnp.uint32)),
+        of_cell(key=np.zeros(4, jnp.uint32)),
         rnn.StructureError,
         r"key must be one key.*got uint32 of shape \(4,\)",
     ),
@@ -287,7 +288,7 @@ ROWS = {
         "t, the number of the step, must be an integer of 0 or more, got True",
     ),
     "unroll: several first steps": (
-        of_cell(t=jnp.arange(3)),
+        of_cell(t=np.arange(3)),
         rnn.ArgumentError,
         r"t, the number of the step, must be an integer.*got int.* of shape \(3,\)",
     ),
@@ -302,7 +303,7 @@ ROWS = {
         r"layers\[1\]\.layer, Dropout.*needs a key",
     ),
     "step: into the future": (
-        lambda: rnn.step(BOTH_WAYS, BOTH_WAYS.init(KEY), XS[0]),
+        lambda: rnn.step(BOTH_WAYS, made(BOTH_WAYS), XS[0]),
         rnn.StructureError,
         r"step: .* LayerStack\(.*Bidirectional\(.*has no single step.*unroll runs it",
     ),

@@ -2,17 +2,18 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import rnn_jax as rnn
 from rnn_jax.attention import Attention, AttentionReadout, General
 from rnn_jax.seq2seq import CopyBridge, DenseBridge, EncoderDecoder, NoBridge, encode, loss
-from tests.wrong_calls.given import BOTH_WAYS, KEY, MODEL
+from tests.wrong_calls.given import BOTH_WAYS, KEY, MODEL, made
 
 ENCODER = rnn.stack(rnn.Embedding(7, 4), rnn.GRU(4, 5))
 DECODER = rnn.stack(rnn.Embedding(9, 4), rnn.GRU(4, 5), rnn.Dense(5, 9))
 PAIR = EncoderDecoder(ENCODER, CopyBridge(), DECODER, start=0)
-PARAMS = PAIR.init(KEY)
-SOURCE, TARGET = jnp.zeros((7, 2), jnp.int32), jnp.zeros((6, 2), jnp.int32)
+PARAMS = made(PAIR)
+SOURCE, TARGET = np.zeros((7, 2), jnp.int32), np.zeros((6, 2), jnp.int32)
 
 
 def of(encoder=ENCODER, bridge=CopyBridge(), decoder=DECODER, start=0):  # noqa: B008
@@ -75,7 +76,7 @@ ROWS = {
         r"EncoderDecoder\.init: key must be one key",
     ),
     "seq2seq.encode: a cell": (
-        lambda: encode(MODEL, MODEL.init(KEY), TARGET),
+        lambda: encode(MODEL, made(MODEL), TARGET),
         rnn.StructureError,
         r"encode: model must be an EncoderDecoder, got Stack\(",
     ),
@@ -85,7 +86,7 @@ ROWS = {
         r"encode: params must be an EncoderDecoderParams, made by model\.init\(key\), got",
     ),
     "seq2seq.encode: vectors for tokens": (
-        lambda: encode(PAIR, PARAMS, jnp.ones((7, 2))),
+        lambda: encode(PAIR, PARAMS, np.ones((7, 2))),
         rnn.DtypeError,
         "xs must be integer, got float",
     ),
@@ -100,7 +101,7 @@ ROWS = {
         r"target must have shape \(T, \*batch\).*\(2,\), got \(6, 1\)",
     ),
     "seq2seq.loss: a target of one-hot rows": (
-        lossy(target=jnp.ones((6, 2), jnp.float32)),
+        lossy(target=np.ones((6, 2), jnp.float32)),
         rnn.DtypeError,
         r"loss: target must be integers, got float32",
     ),
@@ -125,7 +126,7 @@ ROWS = {
         "loss: sampling draws tokens and needs a key",
     ),
     "seq2seq.loss: a probability a step": (
-        lambda: jax.jit(lambda p: lossy(sampling=p, key=KEY)())(jnp.full(6, 0.5)),
+        lambda: jax.jit(lambda p: lossy(sampling=p, key=KEY)())(np.full(6, 0.5)),
         rnn.ShapeError,
         r"loss: sampling must be a scalar, got shape \(6,\)",
     ),

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import rnn_jax as rnn
 from rnn_jax.attention import Attention, General, with_memory
-from tests.wrong_calls.given import CELL, KEY, LSTM, LSTM_PARAMS, PARAMS, TokenCell
+from tests.wrong_calls.given import CELL, LSTM, LSTM_PARAMS, PARAMS, TokenCell, made
 
 NOWHERE = Path(__file__).parent / "no such folder"
 ATTENTION = Attention(3, 4, General())
@@ -39,7 +40,7 @@ ROWS = {
         r"save: params.w_xh is traced, by jit or the like",
     ),
     "save: params with a memory": (
-        save(ATTENTION, with_memory(ATTENTION, ATTENTION.init(KEY), jnp.ones((5, 4), jnp.float32))),
+        save(ATTENTION, with_memory(ATTENTION, made(ATTENTION), np.ones((5, 4), jnp.float32))),
         rnn.StructureError,
         "save: beside the params is what belongs to one batch, the memory of an attention",
     ),

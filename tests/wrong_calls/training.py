@@ -2,17 +2,18 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 import rnn_jax as rnn
-from tests.wrong_calls.given import CELL, KEY, NOISY, NOISY_PARAMS, PARAMS, XS, outputs
+from tests.wrong_calls.given import CELL, NOISY, NOISY_PARAMS, PARAMS, XS, made, outputs
 
 SGD = optax.sgd(1.0)
 
 
 def update(xs, loss=outputs, **options):
     trainer = rnn.truncated_bptt(CELL, loss, SGD, window=7, **options)
-    return lambda: trainer.update(trainer.init(CELL.init(KEY), (2,)), xs, None)
+    return lambda: trainer.update(trainer.init(made(CELL), (2,)), xs, None)
 
 
 def adapt(layer=CELL, params=PARAMS, xs=XS, targets=XS, loss=outputs, rule=SGD, **options):
@@ -117,7 +118,7 @@ ROWS = {
         r"has scale_by_halving\(\) in it",
     ),
     "training.halve_on_stall: a loss of each step": (
-        lambda: rnn.training.halve_on_stall(HALVED, jnp.ones(7), 2.0),
+        lambda: rnn.training.halve_on_stall(HALVED, np.ones(7), 2.0),
         rnn.ShapeError,
         r"loss must be one number, got shape \(7,\); take the mean",
     ),

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 import rnn_jax as rnn
-from tests.wrong_calls.given import CELL, KEY, MODEL, MODEL_PARAMS, NOISY, PARAMS, TOKENS, XS
+from tests.wrong_calls.given import CELL, KEY, MODEL, MODEL_PARAMS, NOISY, PARAMS, TOKENS, XS, made
 
 words = rnn.words
 VECTORS = words.WordVectors(("a", "b"), np.ones((2, 4), np.float32))
@@ -32,12 +32,12 @@ ROWS = {
         r"carry must be a tuple of 2, one a layer.*got float\d+ of shape \(2, 5\)",
     ),
     "words.layer_outputs: a key that is none": (
-        lambda: words.layer_outputs(NOISY, NOISY.init(KEY), XS, key=3),
+        lambda: words.layer_outputs(NOISY, made(NOISY), XS, key=3),
         rnn.StructureError,
         "layer_outputs: key must be one key",
     ),
     "words.contextual_vectors: no key": (
-        lambda: words.contextual_vectors(NOISY, NOISY.init(KEY), XS),
+        lambda: words.contextual_vectors(NOISY, made(NOISY), XS),
         rnn.ArgumentError,
         "key",
     ),
