@@ -3,6 +3,7 @@
 Each way to split a batch over devices is a function that compiles `f(params, xs, marks)` for it.
 """
 
+import functools
 import re
 import sys
 
@@ -23,7 +24,7 @@ from rnn_jax.attention import (
     with_memory,
 )
 from tests import hlo
-from tests.cases import CASES, VOCABULARY, Case
+from tests.cases import CASES, VOCABULARY, Case, params_of
 from tests.compilation import AS_USERS_HAVE_IT
 from tests.unsplit import PeepholeLSTM
 
@@ -117,9 +118,7 @@ def sizes(shape):
 def laws(way):
     """Each device multiplies its own rows, and only gradients of the weights travel."""
     steps, batch, rows = 6, 20, 5
-    cell = rnn.stack(rnn.LSTM(4, 7), rnn.Dense(7, 2))
-    params = cell.init(jax.random.key(0), jnp.float64)
-    xs = jax.random.normal(jax.random.key(1), (steps, batch, 4), jnp.float64)
+    cell, params, xs, expected = of_one_device(steps, batch)
     program, arguments = compiled(gradient(cell), way, (params, xs, {}))
 
     heights = {shape[0] for shape in hlo.matmuls(program)}
@@ -131,7 +130,16 @@ def laws(way):
     assert all(weights >= shapes for _, shapes, _ in moved), moved
     if way in ("explicit", "mapped"):  # once, behind the loops
         assert [entry for *_, entry in moved] == [True], moved
-    close(program(*arguments), jax.jit(gradient(cell))(params, xs, {}))
+    close(program(*arguments), expected)
+
+
+@functools.cache
+def of_one_device(steps, batch):
+    """A network with its gradient, which is compiled once for all ways."""
+    cell = rnn.stack(rnn.LSTM(4, 7), rnn.Dense(7, 2))
+    params = params_of(cell)
+    xs = jnp.asarray(np.random.default_rng(1).normal(size=(steps, batch, 4)))
+    return cell, params, xs, jax.jit(gradient(cell))(params, xs, {})
 
 
 def everything(way):

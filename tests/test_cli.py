@@ -19,6 +19,7 @@ import pytest
 
 import rnn_jax as rnn
 from rnn_jax.__main__ import main
+from rnn_jax.language import commands
 from rnn_jax.language.baselines import Baselines
 from rnn_jax.language.config import Config
 from rnn_jax.language.corpus import load
@@ -229,6 +230,7 @@ def test_a_full_disk_is_told_in_one_line(capsys, monkeypatch):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return save(self, step, *args, **kwargs)
 
+    monkeypatch.setattr(commands, "report", lambda *_: "")
     with monkeypatch.context() as patch:
         patch.setattr(ocp.CheckpointManager, "save", fails_at_20)
         assert main(["train", "--text", "text.txt", "--run", "full", *SMALL]) == 1
@@ -238,6 +240,14 @@ def test_a_full_disk_is_told_in_one_line(capsys, monkeypatch):
     assert main(["train", "--resume", "full"]) == 0
     same = [Path(run, "metrics.jsonl").read_bytes() for run in ("run", "full")]
     assert same[0] == same[1]
+
+
+def test_a_run_belongs_to_one_process_at_a_time(capsys):
+    fcntl = pytest.importorskip("fcntl")
+    with Path("run/lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        line = error(capsys, "train", "--resume", "run", code=1)
+    assert line == "error: another process is training in run"
 
 
 def test_too_much_memory_is_told_in_one_line(capsys):
@@ -263,6 +273,7 @@ def test_the_default_text_stays_with_the_run(capsys, monkeypatch, tmp_path):
         monkeypatch.setitem(sys.modules, "pydoc_data.topics", types.SimpleNamespace(topics=text))
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(commands, "report", lambda *_: "")
     carry({"a": "Café: the reference of one Python.\n" * 40, "b": "of\rit"})
     assert main(["train", "--run", "run", *SMALL, "--steps", "1"]) == 0
     assert main(["evaluate", "run"]) == 0
@@ -317,19 +328,16 @@ def test_ctrl_c_while_it_starts_is_one_line():
     ]
 
 
-def test_a_library_leaves_ctrl_c_alone():
-    done = python("-c", "import signal as s, rnn_jax; print(s.getsignal(s.SIGINT).__name__)")
-    assert done.stdout == "default_int_handler\n"
-
-
-def test_after_ctrl_c_no_exit_handler_runs():
+def test_a_library_leaves_ctrl_c_alone_and_after_it_no_exit_handler_runs():
     # Threads of XLA that are still compiling would find Python gone.
     done = python(
         "-c",
-        "import atexit; from rnn_jax.process.interrupts import end; "
+        "import atexit, signal as s, rnn_jax; from rnn_jax.process.interrupts import end; "
+        "print(s.getsignal(s.SIGINT).__name__); "
         "atexit.register(print, 'torn down'); print('said'); end(130)",
     )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "said\n", "")
+    said = "default_int_handler\nsaid\n"
+    assert (done.returncode, done.stdout, done.stderr) == (130, said, "")
 
 
 @pytest.mark.slow

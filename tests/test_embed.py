@@ -9,6 +9,7 @@ import pytest
 
 import rnn_jax as rnn
 from rnn_jax.__main__ import main
+from rnn_jax.language import commands
 from rnn_jax.language import embed as module
 from rnn_jax.language.config import Config
 from rnn_jax.language.corpus import load, load_test
@@ -135,8 +136,9 @@ def _as_a_user_has_it():
 
 
 @pytest.mark.usefixtures("_as_a_user_has_it")
-def test_a_backward_run_is_trained_sampled_and_embedded(capsys):
+def test_a_backward_run_is_trained_sampled_and_embedded(capsys, monkeypatch):
     """With the vectors of a file, which are frozen, so that they come out as they went in."""
+    monkeypatch.setattr(commands, "report", lambda *_: "")
     Path("vectors.txt").write_text("the 1 2 3 4\nzebra 5 6 7 8\nmat 0 -1 0 -1\n")
     given = "--vectors vectors.txt --freeze-vectors --backward --run behind".split()
     assert main(["train", *RUN, *given]) == 0

@@ -45,6 +45,7 @@ def place(tmp_path_factory, _as_a_user_has_it):
     (folder / "text.txt").write_text(read_text(None)[:6_000])
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(commands, "report", lambda *_: "")
         assert main(["train", "--text", "text.txt", "--run", "run", *SMALL]) == 0
         assert main(SPECTRUM) == 0
     return folder
