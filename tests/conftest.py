@@ -31,9 +31,10 @@ hypothesis.settings.load_profile("rnn_jax")
 
 
 def pytest_collection_finish():
-    """What is imported stays: to look at all of it for garbage again and again takes seconds."""
+    """What is imported and what is traced stays: to look for garbage in it takes a lot of time."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 @pytest.fixture

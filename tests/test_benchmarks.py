@@ -75,7 +75,13 @@ def test_a_mesh_of_one_device_is_timed(monkeypatch):
     assert "| 1 | 1 |" in devices.table({"machine": {}, "cores": 2, "rows": rows})
 
 
-@pytest.mark.parametrize("cell", language.CELLS)
+@pytest.mark.parametrize(
+    "cell",
+    [
+        cell if cell == "lstm" else pytest.param(cell, marks=pytest.mark.slow)
+        for cell in language.CELLS
+    ],
+)
 def test_every_way_to_train_a_language_model_learns_the_same(cell):
     """Random words, drawn once and read again and again: each model learns them by heart."""
     task = language_models.Task(cell, hidden=24, words=12, batch=3, window=4)

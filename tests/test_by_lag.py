@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 
 import rnn_jax as rnn
-from tests.cases import CASES, REMEMBERING, assert_close, every
+from tests.cases import CASES, REMEMBERING, assert_close, every, normal, params_of
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -37,11 +37,16 @@ def scalar(w, dtype=jnp.float64):
     return cell, rnn.ElmanParams(ones, w * ones, jnp.zeros(1, dtype))
 
 
+def measured(analysis, cell, params, xs, **given):
+    """What an analysis says, as one program."""
+    return jax.jit(lambda params, xs: analysis(cell, params, xs, **given))(params, xs)
+
+
 def test_a_scalar_forgets_by_its_weight():
     """Scalar w = 0.9: the lags are 0.9^(k+1), and 95% of the gradient lies within 28 of them."""
     cell, params = scalar(0.9)
     xs = jnp.ones((400, 1))
-    norms = rnn.analysis.gradient_by_lag(cell, params, xs, loss=outputs)
+    norms = measured(rnn.analysis.gradient_by_lag, cell, params, xs, loss=outputs)
     np.testing.assert_allclose(norms, 0.9 ** np.arange(1, 401), rtol=1e-12)
     share = np.cumsum(norms) / np.sum(norms)
     assert share[27] < 0.95 <= share[28]
@@ -53,20 +58,23 @@ def test_gradients_that_underflow_or_overflow_are_numbers(w):
     """1000 steps of 0.1 are 1e-1000, which no float holds; its logarithm does."""
     cell, params = scalar(w)
     params = params._replace(w_xh=jnp.zeros((1, 1)))
-    found = rnn.analysis.gradient_map(cell, params, jnp.ones((1000, 1)), loss=outputs)
+    logs, by_lag = measured(
+        rnn.analysis.gradient_map, cell, params, jnp.ones((1000, 1)), loss=outputs
+    )
+    logs = np.asarray(logs)
     t, k = np.tril_indices(1000)
-    np.testing.assert_allclose(found.log_norms[t, k], np.log(w) * (t - k + 1), rtol=1e-12)
-    assert np.all(np.isneginf(found.log_norms[np.triu_indices(1000, 1)]))
+    np.testing.assert_allclose(logs[t, k], np.log(w) * (t - k + 1), rtol=1e-12)
+    assert np.all(np.isneginf(logs[np.triu_indices(1000, 1)]))
     lags = np.arange(1000)
     expected = np.log(w) * (lags + 1) + np.log(1000 - lags)
-    np.testing.assert_allclose(found.by_lag, expected, rtol=1e-12)
+    np.testing.assert_allclose(by_lag, expected, rtol=1e-12)
 
 
 def test_an_orthogonal_matrix_forgets_nothing(key):
     cell = rnn.Elman(2, 6, activation=linear)
     params = cell.init(key, jnp.float64)
-    xs = jax.random.normal(key, (50, 3, 2), jnp.float64)
-    norms = rnn.analysis.gradient_by_lag(cell, params, xs, loss=outputs)
+    xs = normal((50, 3, 2))
+    norms = measured(rnn.analysis.gradient_by_lag, cell, params, xs, loss=outputs)
     np.testing.assert_allclose(norms, np.sqrt(6), rtol=1e-10)
 
 
@@ -75,9 +83,8 @@ def test_a_chain_of_units_forgets_all_at_once():
     cell = rnn.Elman(1, 4, activation=linear)
     chain = 2 * jnp.eye(4, k=1)
     params = rnn.ElmanParams(jnp.ones((1, 4)), chain, jnp.zeros(4))
-    norms = rnn.analysis.gradient_by_lag(
-        cell, params, jnp.ones((6, 1)), loss=lambda ys, _: ys[..., -1]
-    )
+    last = lambda ys, _: ys[..., -1]  # noqa: E731
+    norms = measured(rnn.analysis.gradient_by_lag, cell, params, jnp.ones((6, 1)), loss=last)
     np.testing.assert_allclose(norms, [2, 4, 8, 0, 0, 0], rtol=1e-14)
 
 
@@ -146,9 +153,8 @@ def test_one_lag_is_the_product_of_jacobians_of_the_textbook(rng):
             dh = params.w_hh @ ((1 - hs[j] ** 2) * dh)
         before = hs[t - 3] if t > 2 else np.zeros(3)
         expected += np.outer(before, (1 - hs[t - 2] ** 2) * dh)
-    split = rnn.analysis.weight_gradient_by_lag(
-        cell, params, xs, loss=squares, of=lambda params: params.w_hh, max_lag=2
-    )
+    given = {"loss": squares, "of": lambda params: params.w_hh, "max_lag": 2}
+    split = measured(rnn.analysis.weight_gradient_by_lag, cell, params, xs, **given)
     np.testing.assert_allclose(split[2], expected, rtol=1e-12)
 
 
@@ -163,8 +169,8 @@ class Learned(rnn.Elman):
 def test_a_learned_initial_carry_counts_with_the_first_step(key):
     """And in a batch, with some of the leaves, or some of the lags."""
     cell = Learned(2, 3)
-    params = cell.init(key, jnp.float64)._replace(b_h=jnp.array([0.1, -0.2, 0.3]))
-    xs = jax.random.normal(key, (5, 2, 2), jnp.float64)
+    params = params_of(cell)._replace(b_h=jnp.array([0.1, -0.2, 0.3]))
+    xs = normal((5, 2, 2))
 
     @jax.jit
     def outcomes(params):
@@ -182,7 +188,8 @@ def test_a_learned_initial_carry_counts_with_the_first_step(key):
 def test_a_norm_whose_square_underflows_is_not_lost():
     """float32 holds 1e-30, its square not."""
     cell, params = scalar(0.1, jnp.float32)
-    norms = rnn.analysis.gradient_by_lag(cell, params, jnp.ones((30, 1), jnp.float32), loss=outputs)
+    xs = jnp.ones((30, 1), jnp.float32)
+    norms = measured(rnn.analysis.gradient_by_lag, cell, params, xs, loss=outputs)
     assert norms.dtype == jnp.float32
     np.testing.assert_allclose(norms[29] * 1e30, 1, rtol=1e-4)
 
@@ -211,8 +218,8 @@ def test_a_gradient_that_is_no_number_has_no_horizon():
 
 def test_signal_to_noise_is_that_of_one_gradient_a_sequence(key):
     cell = rnn.GRU(2, 3)
-    params = cell.init(key, jnp.float64)
-    xs = jax.random.normal(key, (5, 2, 3, 2), jnp.float64)
+    params = params_of(cell)
+    xs = normal((5, 2, 3, 2))
     targets = jnp.arange(30, dtype=jnp.float64).reshape(5, 2, 3)
 
     def loss(ys, targets):
@@ -243,21 +250,21 @@ def test_signal_to_noise_stands_where_squares_underflow():
     xs = jnp.array([[[1.0], [3.0]], *[[[0.0], [0.0]]] * 29])
 
     loss = rnn.analysis.last(lambda y, _: y[..., 0])
-    found = rnn.analysis.signal_to_noise_by_lag(
-        cell, params, xs, loss=loss, of=lambda params: params.w_xh
-    )
-    np.testing.assert_allclose(found.ratio[29], np.sqrt(2), rtol=1e-10)
-    np.testing.assert_allclose(found.signal[29] * 1e290, 2, rtol=1e-10)
+    given = {"loss": loss, "of": lambda params: params.w_xh}
+    ratio, signal, _ = measured(rnn.analysis.signal_to_noise_by_lag, cell, params, xs, **given)
+    np.testing.assert_allclose(ratio[29], np.sqrt(2), rtol=1e-10)
+    np.testing.assert_allclose(np.asarray(signal)[29] * 1e290, 2, rtol=1e-10)
 
 
 def test_the_saturated_share_counts_units_by_nonlinearity():
     """Inputs chosen so that f, i, g, o and tanh(c) saturate in their turn."""
     cell = rnn.LSTM(1, 2)
-    weights = jnp.zeros((4, 2)).at[0].set(8.0).at[1, 0].set(-8.0)
-    params = rnn.LSTMParams(weights.reshape(1, -1), jnp.zeros((2, 8)), jnp.zeros(8))
-    found = rnn.analysis.saturated_share(cell, params, jnp.array([[0.0], [1.0]]))
-    assert sorted(found[:, 0].tolist()) == [0, 0, 0, 0, 0]
-    assert sorted(found[:, 1].tolist()) == [0, 0, 0, 0.5, 1]
+    weights = np.zeros((4, 2))
+    weights[0], weights[1, 0] = 8, -8
+    params = rnn.LSTMParams(weights.reshape(1, -1), np.zeros((2, 8)), np.zeros(8))
+    shares = measured(rnn.analysis.saturated_share, cell, params, np.array([[0.0], [1.0]]))
+    assert sorted(shares[:, 0].tolist()) == [0, 0, 0, 0, 0]
+    assert sorted(shares[:, 1].tolist()) == [0, 0, 0, 0.5, 1]
 
 
 @pytest.mark.parametrize(
@@ -273,8 +280,8 @@ def test_a_unit_is_saturated_where_its_slope_is_small(activation, expected):
         with pytest.raises(rnn.StructureError, match="no tanh, sigmoid or ReLU"):
             rnn.analysis.saturated_share(cell, params, xs)
         return
-    found = jax.jit(lambda p: rnn.analysis.saturated_share(cell, p, xs))(params)
-    assert found.tolist() == [[expected]]
+    shares = measured(rnn.analysis.saturated_share, cell, params, xs)
+    assert shares.tolist() == [[expected]]
 
 
 NONLINEARITIES = {
@@ -310,7 +317,7 @@ MISTAKES = {
     ),
     "no memory": (
         lambda: rnn.analysis.weight_gradient_by_lag(
-            rnn.Dense(1, 2), rnn.Dense(1, 2).init(KEY, jnp.float64), XS, loss=outputs
+            rnn.Dense(1, 2), params_of(rnn.Dense(1, 2)), XS, loss=outputs
         ),
         rnn.StructureError,
         "Dense.* carries nothing from step to step",

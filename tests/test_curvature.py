@@ -12,6 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 import rnn_jax as rnn
 from rnn_jax.analysis.lanczos import lanczos
+from tests.cases import normal, params_of
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -57,8 +58,8 @@ def test_the_hessian_of_least_squares_is_the_covariance(least_squares, key):
 def network():
     """A GRU that learns a target at every step: params, hs of params, the loss of hs."""
     cell = rnn.GRU(2, 3)
-    params = cell.init(jax.random.key(1), jnp.float64)
-    xs = jax.random.normal(jax.random.key(2), (5, 2, 2), jnp.float64)
+    params = params_of(cell)
+    xs = normal((5, 2, 2), seed=2)
     targets = jnp.sin(jnp.arange(30.0)).reshape(5, 2, 3)
     return (
         params,
@@ -169,9 +170,10 @@ def test_the_density_of_many_probes_is_that_of_the_eigenvalues(key):
 
 
 def test_a_zero_matrix_and_a_single_number_are_no_exceptions(key):
-    found = rnn.analysis.extreme_eigenvalues(lambda v: 0 * v, jnp.zeros(3), key=key)
+    nothing = functools.partial(rnn.analysis.extreme_eigenvalues, lambda v: 0 * v, jnp.zeros(3))
+    found = jax.jit(nothing)(key=key)
     assert found.eigenvalues.tolist() == [0, 0, 0]
-    one = lanczos("lanczos", lambda v: -3 * v, jnp.zeros(()), key, 7)
+    one = jax.jit(lambda key: lanczos("lanczos", lambda v: -3 * v, jnp.zeros(()), key, 7))(key)
     np.testing.assert_allclose(one.diagonal, [-3], rtol=1e-15)
 
 

@@ -17,7 +17,7 @@ from rnn_jax.attention import (
     attentive,
 )
 from rnn_jax.seq2seq import CopyBridge, DenseBridge, EncoderDecoder, NoBridge, encode, loss
-from tests.cases import assert_close
+from tests.cases import assert_close, params_of
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -53,15 +53,15 @@ PLAIN = EncoderDecoder(
 
 
 def setting(model):
-    params = jax.tree.map(lambda p: p + 0.1, model.init(jax.random.key(0), jnp.float64))
-    k_source, k_target = jax.random.split(jax.random.key(1))
-    source = jax.random.randint(k_source, (S, B), 0, 7)
-    return params, source, jax.random.randint(k_target, (T, B), 0, V)
+    rng = np.random.default_rng(1)
+    tokens = rng.integers(7, size=(S, B)), rng.integers(V, size=(T, B))
+    return params_of(model), *map(jnp.asarray, tokens)
 
 
 def spoiled(tokens, lengths):
     """Tokens that do not exist in every padded place."""
-    return jnp.where(jnp.arange(len(tokens))[:, None] < lengths[None], tokens, -(10**6))
+    real = np.arange(len(tokens))[:, None] < np.asarray(lengths)
+    return jnp.asarray(np.where(real, tokens, -(10**6)))
 
 
 def by_hand(model, params, source, target):
@@ -121,7 +121,7 @@ def test_what_encode_returns_steps_as_the_loss_of_padded_pairs_says():
     for t, right in enumerate(target):
         carry, logits = rnn.step(cell, decoding, token, carry)
         costs = -jnp.take_along_axis(jax.nn.log_softmax(logits), right[:, None], -1)[:, 0]
-        total += costs[t < target_lengths].sum()
+        total += np.asarray(costs)[t < np.asarray(target_lengths)].sum()
         token = right
     found = loss(PLAIN, params, source, padded, **LENGTHS)
     assert_close(found, total / float(target_lengths.sum()), 1e-12)
