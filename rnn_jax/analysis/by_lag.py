@@ -72,11 +72,12 @@ def gradient_map(
       ShapeError, DtypeError, ArgumentError: Where there is no step, where the loss is not one
         number a step, and what `unroll` raises.
 
-    >>> import jax.numpy as jnp, rnn_jax as rnn
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.Elman(1, 1, activation=lambda a: a)
     >>> params = rnn.ElmanParams(jnp.ones((1, 1)), jnp.full((1, 1), 0.5), jnp.zeros(1))
     >>> outputs = lambda ys, targets: ys.sum(-1)
-    >>> found = rnn.analysis.gradient_map(cell, params, jnp.ones((3, 1)), loss=outputs)
+    >>> xs = jnp.ones((3, 1))
+    >>> found = jax.jit(lambda p: rnn.analysis.gradient_map(cell, p, xs, loss=outputs))(params)
     >>> jnp.exp(found.log_norms).round(4).tolist()
     [[0.5, 0.0, 0.0], [0.25, 0.5, 0.0], [0.125, 0.25, 0.5]]
     >>> jnp.exp(found.by_lag).round(4).tolist()
@@ -118,11 +119,12 @@ def gradient_by_lag(
 
     Takes and raises what `gradient_map` does. Of a loss of each step the last step's counts.
 
-    >>> import jax.numpy as jnp, rnn_jax as rnn
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.Elman(1, 1, activation=lambda a: a)
     >>> params = rnn.ElmanParams(jnp.ones((1, 1)), jnp.full((1, 1), 0.5), jnp.zeros(1))
     >>> outputs = lambda ys, targets: ys.sum(-1)
-    >>> norms = rnn.analysis.gradient_by_lag(cell, params, jnp.ones((4, 1)), loss=outputs)
+    >>> xs = jnp.ones((4, 1))
+    >>> norms = jax.jit(lambda p: rnn.analysis.gradient_by_lag(cell, p, xs, loss=outputs))(params)
     >>> norms.round(5).tolist()
     [0.5, 0.25, 0.125, 0.0625]
     """

@@ -106,7 +106,8 @@ def extreme_eigenvalues(
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> stretch = lambda v: v * jnp.arange(1.0, 301.0)
-    >>> found = rnn.analysis.extreme_eigenvalues(stretch, jnp.zeros(300), iterations=100)
+    >>> extremes = jax.jit(lambda v: rnn.analysis.extreme_eigenvalues(stretch, v, iterations=100))
+    >>> found = extremes(jnp.zeros(300))
     >>> found.eigenvalues[jnp.array([0, -1])].round(2).tolist()
     [1.0, 300.0]
     """

@@ -48,7 +48,7 @@ def flossing_loss(
     >>> cell = rnn.Elman(1, 8)
     >>> params, xs = cell.init(jax.random.key(0)), jnp.zeros((30, 1))
     >>> params = params._replace(w_hh=0.5 * params.w_hh)
-    >>> loss = lambda params: rnn.analysis.flossing_loss(cell, params, xs, k=3)
+    >>> loss = jax.jit(lambda params: rnn.analysis.flossing_loss(cell, params, xs, k=3))
     >>> gradient = jax.jit(jax.grad(loss))
     >>> before = loss(params)
     >>> for _ in range(20):

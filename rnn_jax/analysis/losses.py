@@ -60,14 +60,13 @@ def last(loss: Callable[[jax.Array, Any], jax.Array]) -> Last:
 
     Raises `ArgumentError` for what is not a function.
 
-    >>> import jax.numpy as jnp, rnn_jax as rnn
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.Elman(1, 1, activation=lambda a: a)
     >>> params = rnn.ElmanParams(jnp.ones((1, 1)), jnp.full((1, 1), 0.5), jnp.zeros(1))
     >>> loss = rnn.analysis.last(lambda y, target: (y[..., 0] - target) ** 2 / 2)
     >>> xs, targets = jnp.ones((3, 2, 1)), jnp.zeros(2)
-    >>> found = rnn.analysis.gradient_map(
-    ...     cell, params, xs, loss=loss, targets=targets, lengths=[3, 2]
-    ... )
+    >>> given = {"loss": loss, "targets": targets, "lengths": [3, 2]}
+    >>> found = jax.jit(lambda params: rnn.analysis.gradient_map(cell, params, xs, **given))(params)
     >>> [round(float(norm), 3) for norm in jnp.exp(found.log_norms[1])]  # y is 1.5 at step 1
     [0.375, 0.75, 0.0]
     """

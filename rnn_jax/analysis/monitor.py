@@ -89,7 +89,8 @@ def gradient_metrics(
     >>> params = rnn.ElmanParams(jnp.zeros((1, 1)), jnp.full((1, 1), 0.5), jnp.zeros(1))
     >>> outputs = lambda ys, targets: ys.sum(-1)
     >>> xs = jnp.zeros((8, 4, 1))
-    >>> found = rnn.analysis.gradient_metrics(cell, params, xs, loss=outputs, lags=[0, 4])
+    >>> metrics = lambda p: rnn.analysis.gradient_metrics(cell, p, xs, loss=outputs, lags=[0, 4])
+    >>> found = jax.jit(metrics)(params)
     >>> round(float(found.lyapunov), 4)  # log(0.5)
     -0.6931
     >>> {lag: round(float(log), 4) for lag, log in found.log_norms.items()}

@@ -66,7 +66,8 @@ def signal_to_noise_by_lag(
     >>> params = cell.init(jax.random.key(0))
     >>> xs = jax.random.normal(jax.random.key(1), (10, 8, 1))
     >>> squares = lambda ys, targets: jnp.square(ys).sum(-1)
-    >>> found = rnn.analysis.signal_to_noise_by_lag(cell, params, xs, loss=squares, max_lag=4)
+    >>> by_lag = rnn.analysis.signal_to_noise_by_lag
+    >>> found = jax.jit(lambda p: by_lag(cell, p, xs, loss=squares, max_lag=4))(params)
     >>> found.ratio.shape
     (5,)
     """

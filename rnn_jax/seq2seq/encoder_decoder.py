@@ -54,7 +54,8 @@ class EncoderDecoder:
     ... )
     >>> params = model.init(jax.random.key(0))
     >>> source, target = jnp.ones((8, 2), int), jnp.ones((5, 2), int)
-    >>> loss(model, params, source, target, source_lengths=jnp.array([8, 3])).shape
+    >>> losses = jax.jit(loss, static_argnums=0)
+    >>> losses(model, params, source, target, source_lengths=jnp.array([8, 3])).shape
     ()
 
     Raises `StructureError` where encoder, decoder or bridge are something else, and `ArgumentError`

@@ -80,7 +80,8 @@ def loss(
     >>> model = EncoderDecoder(encoder, CopyBridge(), decoder, start=0)
     >>> params = model.init(jax.random.key(0))
     >>> source, target = jnp.ones((8, 2), int), jnp.ones((5, 2), int)
-    >>> grads = jax.grad(loss, 1)(model, params, source, target, target_lengths=jnp.array([5, 2]))
+    >>> gradient = jax.jit(jax.grad(loss, 1), static_argnums=0)
+    >>> grads = gradient(model, params, source, target, target_lengths=jnp.array([5, 2]))
     >>> grads.encoder[1].w_hh.shape
     (5, 15)
     """

@@ -80,11 +80,12 @@ def gradient_map(found: GradientMap, *, ax: Axes | None = None) -> Axes:
     A row is a loss, a column a carry. Grey is zero: what lies in the future of the loss, and a
     gradient that is nothing at all.
 
-    >>> import jax.numpy as jnp, rnn_jax as rnn
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.Elman(1, 1)
     >>> params = rnn.ElmanParams(jnp.ones((1, 1)), jnp.full((1, 1), 0.5), jnp.zeros(1))
     >>> outputs = lambda ys, targets: ys.sum(-1)
-    >>> found = rnn.analysis.gradient_map(cell, params, jnp.ones((9, 1)), loss=outputs)
+    >>> xs = jnp.ones((9, 1))
+    >>> found = jax.jit(lambda p: rnn.analysis.gradient_map(cell, p, xs, loss=outputs))(params)
     >>> ax = rnn.analysis.plots.gradient_map(found)
     """
     found = result("plots.gradient_map: found", found, GradientMap)
@@ -107,11 +108,12 @@ def gradient_by_lag(found: GradientMap, *, ax: Axes | None = None, share: float 
 
     Without a horizon where the gradient is NaN.
 
-    >>> import jax.numpy as jnp, rnn_jax as rnn
+    >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.Elman(1, 1)
     >>> params = rnn.ElmanParams(jnp.ones((1, 1)), jnp.full((1, 1), 0.5), jnp.zeros(1))
     >>> outputs = lambda ys, targets: ys.sum(-1)
-    >>> found = rnn.analysis.gradient_map(cell, params, jnp.ones((9, 1)), loss=outputs)
+    >>> xs = jnp.ones((9, 1))
+    >>> found = jax.jit(lambda p: rnn.analysis.gradient_map(cell, p, xs, loss=outputs))(params)
     >>> ax = rnn.analysis.plots.gradient_by_lag(found)
     """
     found = result("plots.gradient_by_lag: found", found, GradientMap)
