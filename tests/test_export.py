@@ -24,7 +24,7 @@ for kind in PeepholeParams, OutputGatedParams:
 
 @pytest.fixture
 def params(key):
-    return jax.tree.map(lambda p: p + 0.1, params_of(MODEL))
+    return params_of(MODEL)
 
 
 LOADED = """
