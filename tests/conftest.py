@@ -21,6 +21,9 @@ import jax
 import numpy as np
 import pytest
 
+# Most of what is traced stays, and is many small objects: garbage is looked for less often.
+gc.set_threshold(100_000, 20, 20)
+
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
@@ -31,10 +34,9 @@ hypothesis.settings.load_profile("rnn_jax")
 
 
 def pytest_collection_finish():
-    """What is imported and what is traced stays: to look for garbage in it takes a lot of time."""
+    """What is imported stays: to look at all of it for garbage again and again takes seconds."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
 
 
 @pytest.fixture

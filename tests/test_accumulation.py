@@ -36,7 +36,7 @@ def trained(parts, stride, marks, windows, key=None):
     return run(params_of(CELL), windows)
 
 
-@pytest.mark.parametrize("stride", [WINDOW, 4])
+@pytest.mark.parametrize("stride", [pytest.param(WINDOW, marks=pytest.mark.slow), 4])
 def test_parts_learn_what_the_whole_learns(rng, stride):
     """With gaps, of which some rows have many and one has nothing else, and with beginnings."""
     mask = rng.random((WINDOW, BATCH)) < 0.6

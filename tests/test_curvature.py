@@ -35,7 +35,8 @@ def least_squares(rng):
 def matrix(product, like):
     """All of it, one unit vector at a time."""
     flat, unravel = ravel_pytree(like)
-    return np.asarray(jax.vmap(lambda v: ravel_pytree(product(unravel(v)))[0])(jnp.eye(flat.size)))
+    each = jax.jit(jax.vmap(lambda v: ravel_pytree(product(unravel(v)))[0]))
+    return np.asarray(each(np.eye(flat.size)))
 
 
 @functools.partial(jax.jit, static_argnums=2)
@@ -49,7 +50,8 @@ def test_the_hessian_of_least_squares_is_the_covariance(least_squares, key):
     again = rnn.analysis.gauss_newton_product(predictions, params, loss=loss)
     np.testing.assert_allclose(matrix(product, params), covariance, rtol=1e-11, atol=1e-14)
     np.testing.assert_allclose(matrix(again, params), covariance, rtol=1e-11, atol=1e-14)
-    found = rnn.analysis.extreme_eigenvalues(product, params, key=key, iterations=6)
+    some = functools.partial(rnn.analysis.extreme_eigenvalues, product, params, iterations=6)
+    found = jax.jit(some)(key=key)
     np.testing.assert_allclose(found.eigenvalues, np.linalg.eigvalsh(covariance), rtol=1e-10)
     assert found.errors.max() < 1e-12
 

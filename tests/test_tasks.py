@@ -1,5 +1,7 @@
 """The tasks are what their papers say: targets derived again, chance levels found by playing."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,8 +16,17 @@ ALL = [tasks.adding, tasks.temporal_order, tasks.copy_memory, tasks.delayed_xor]
 every_task = pytest.mark.parametrize("task", ALL, ids=lambda task: task.__name__)
 
 
+@functools.cache
+def compiled(task):
+    return jax.jit(task, static_argnames=("length", "batch_size", "dtype"))
+
+
+def drawn_of(task, length, batch, seed=0):
+    return compiled(task)(jax.random.key(seed), length=length, batch_size=batch)
+
+
 def draw(task, length, batch, seed=0):
-    drawn = task(jax.random.key(seed), length, batch)
+    drawn = drawn_of(task, length, batch, seed)
     return np.asarray(drawn.xs), np.asarray(drawn.targets)
 
 
@@ -69,7 +80,7 @@ def test_delayed_xor_asks_for_the_parity_of_past_bits(delays):
 
 
 def test_adding_has_its_chance_level():
-    drawn = tasks.adding(jax.random.key(0), 2, 100_000)
+    drawn = drawn_of(tasks.adding, 2, 100_000)
     error = np.mean((np.asarray(drawn.targets, np.float64) - 1) ** 2)
     assert drawn.chance == 1 / 6
     assert abs(error - drawn.chance) < 0.004
@@ -78,7 +89,7 @@ def test_adding_has_its_chance_level():
 
 def test_temporal_order_has_its_chance_level():
     """And the second symbol alone leaves two answers that are as likely."""
-    drawn = tasks.temporal_order(jax.random.key(0), 10, 40_000)
+    drawn = drawn_of(tasks.temporal_order, 10, 40_000)
     share = np.bincount(drawn.targets, minlength=4) / 40_000
     assert abs(-np.mean(np.log(share[np.asarray(drawn.targets)])) - drawn.chance) < 1e-3
     assert np.abs(share - 1 / 4).max() < 0.01
@@ -88,7 +99,7 @@ def test_temporal_order_has_its_chance_level():
 
 def test_copy_memory_has_its_chance_level():
     """Of one who knows all but the symbols."""
-    drawn = tasks.copy_memory(jax.random.key(0), 30, 2000)
+    drawn = drawn_of(tasks.copy_memory, 30, 2000)
     targets = np.asarray(drawn.targets)
     share = np.bincount(targets[-10:].ravel(), minlength=8) / targets[-10:].size
     guessed = -np.log(share[targets[-10:]]).sum() / targets.size
@@ -107,14 +118,13 @@ def test_delayed_xor_has_its_chance_level():
 
 @every_task
 def test_tasks_run_under_jit_in_the_dtype_asked_for(task):
-    compiled = jax.jit(task, static_argnames=("length", "batch_size", "dtype"))
     drawn = task(jax.random.key(3), 12, 3)
-    again = compiled(jax.random.key(3), length=12, batch_size=3)
+    again = drawn_of(task, 12, 3, seed=3)
     assert drawn.xs.dtype == jnp.float32
     assert all((a == b).all() for a, b in zip(drawn, again, strict=True))
     assert type(again.chance) is float
     assert again.chance == drawn.chance
-    half = compiled(jax.random.key(3), length=12, batch_size=3, dtype=jnp.bfloat16)
+    half = compiled(task)(jax.random.key(3), length=12, batch_size=3, dtype=jnp.bfloat16)
     assert half.xs.dtype == jnp.bfloat16
 
 
