@@ -304,7 +304,10 @@ def test_no_dtype_is_promoted(case):
 @every("loop")
 def test_a_loss_in_low_precision_has_a_float32_gradient(case):
     """The documented way: cast inside the loss, and the gradient arrives in float32."""
-    params, xs = case.cell.init(jax.random.key(0)), case.xs(5, 2, dtype=jnp.float32)
+    rng = np.random.default_rng(0)
+    fresh = jax.tree.map(np.asarray, case.cell.init(jax.random.key(0)))
+    moved = jax.tree.map(lambda p: jnp.asarray(p + 0.3 * rng.normal(size=p.shape), p.dtype), fresh)
+    params, xs = case.complete(case.cell, moved), case.xs(5, 2, dtype=jnp.float32)
 
     @functools.partial(jax.jit, static_argnums=(1, 2))
     def gradient(params, dtype, method):
