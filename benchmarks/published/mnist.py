@@ -2,6 +2,10 @@
 
 DATA has the training images and labels of MNIST (LeCun et al. 1998) as idx files, packed by gzip or
 not: `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`.
+
+Of the settings, `permutation` is the seed of the order in which pixels are read, null for rows from
+the top; `split` that of which images are for development, `development` of them; and `epoch` is how
+many images are learned from one look at development to the next.
 """
 
 import functools
@@ -91,7 +95,7 @@ def split(digits: Digits, development: int, seed: int) -> tuple[Digits, Digits]:
 
 
 def arranged(digits: Digits, seed: int | None) -> Digits:
-    """All images with their pixels in one order of the seed's; as they are without one."""
+    """All images with their pixels in one order, by the seed; as they are without one."""
     if seed is None:
         return digits
     order = np.random.default_rng(seed).permutation(digits.pixels.shape[1])
