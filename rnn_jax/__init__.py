@@ -70,7 +70,7 @@ from rnn_jax.combinators.with_method import WithMethod, WithMethodLayer, with_me
 from rnn_jax.combinators.zoneout import Leaky, Zoneout, leaky, zoneout
 from rnn_jax.devices.split_batch import split_batch
 from rnn_jax.errors import ArgumentError, DtypeError, RNNError, ShapeError, StructureError
-from rnn_jax.initializers import Normal, Uniform
+from rnn_jax.initializers import Chain, Normal, Uniform
 from rnn_jax.layers.dense import Dense, DenseParams
 from rnn_jax.layers.dropout import Dropout, VariationalDropout
 from rnn_jax.layers.embedding import Embedding, EmbeddingParams
@@ -127,6 +127,7 @@ __all__ = [
     "BidirectionalParams",
     "Carry",
     "Cell",
+    "Chain",
     "Checkpointed",
     "Chrono",
     "Coefficients",

@@ -105,6 +105,46 @@ class Uniform:
         return jax.random.uniform(key, shape, wide, self.low, self.high).astype(dtype)
 
 
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """A chain of units, as a value, for recurrent weights: `Chain(1.02)`.
+
+    `w[i, i + 1] = forward`, `w[i + 1, i] = feedback`, and 0 elsewhere. A step reads `h @ w`, so
+    each unit hands its number to the one behind it, and with feedback some of it to the one before.
+    Without feedback it is a delay line: what enters at the first of H units leaves H steps later,
+    `forward^(H - 1)` times as large, and all eigenvalues are 0.
+
+    The authors' code has `Chain(1.02)` and `Chain(0.99, feedback=0.04)`, and lets the inputs into
+    the first units alone, `0.9 I`; `input_init=rnn.initializers.identity` is `I`. Source: Orhan &
+    Pitkow, Improved memory in recurrent neural networks with sequential non-normal dynamics, ICLR
+    2020, arXiv:1905.13715.
+
+    >>> import jax, rnn_jax as rnn
+    >>> cell = rnn.Elman(1, 3, recurrent_init=rnn.Chain(2.0, feedback=0.5))
+    >>> cell.init(jax.random.key(0)).w_hh.tolist()
+    [[0.0, 2.0, 0.0], [0.5, 0.0, 2.0], [0.0, 0.5, 0.0]]
+
+    Raises `ArgumentError` for what is not a finite number.
+    """
+
+    forward: float
+    """The weight from each unit to the next."""
+    feedback: float = 0.0
+    """The weight back."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no weight."""
+        settle(self, forward=finite, feedback=finite)
+
+    def __call__(
+        self, key: jax.Array, shape: tuple[int, int], dtype: DTypeLike = jnp.float32
+    ) -> jax.Array:
+        """The matrix; nothing is drawn."""
+        del key
+        ahead, back = (jnp.eye(*shape, k=k, dtype=dtype) for k in (1, -1))
+        return self.forward * ahead + self.feedback * back
+
+
 def drawn(
     layer: Layer, init: str, key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike
 ) -> jax.Array:
@@ -127,4 +167,4 @@ def check_drawn(
     )
 
 
-__all__ = ["Normal", "Uniform", "glorot", "identity", "orthogonal", "zeros"]
+__all__ = ["Chain", "Normal", "Uniform", "glorot", "identity", "orthogonal", "zeros"]

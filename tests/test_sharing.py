@@ -143,6 +143,7 @@ methods = st.recursive(
 inits = st.one_of(
     st.builds(rnn.Normal, st.floats(1e-300, 1e300)),
     st.just(rnn.Uniform(-0.1, 1 / 3)),
+    st.builds(rnn.Chain, finite, finite),
     st.sampled_from([rnn.initializers.zeros, rnn.initializers.orthogonal]),
 )
 activations = st.sampled_from([jnp.tanh, jnp.sin, jax.nn.relu, jax.nn.gelu, jax.nn.silu])

@@ -136,6 +136,11 @@ ROWS = {
         rnn.ArgumentError,
         "Uniform: high must be a finite number, got inf",
     ),
+    "Chain: no weight": (
+        lambda: rnn.Chain(float("nan")),
+        rnn.ArgumentError,
+        "Chain: forward must be a finite number, got nan",
+    ),
     "LayerNormGRU: a normalisation by zero": (
         lambda: rnn.LayerNormGRU(3, 4, epsilon=0.0),
         rnn.ArgumentError,
