@@ -55,17 +55,25 @@ def test_temporal_order_asks_for_the_order_of_two_symbols_in_their_tenths(length
         assert ["AA", "AB", "BA", "BB"][target] == names
 
 
-@pytest.mark.parametrize("length", [1, 2, 30])
-def test_copy_memory_asks_for_ten_symbols_after_the_sign(length):
-    xs, targets = draw(tasks.copy_memory, length, 5)
-    assert xs.shape == (length + 20, 5, 10)
-    shown, blank, go = xs.argmax(-1), 8, 9
+@pytest.mark.parametrize(("length", "symbols", "copied"), [(1, 8, 10), (2, 2, 1), (30, 5, 10)])
+def test_copy_memory_asks_for_some_symbols_after_the_sign(length, symbols, copied):
+    drawn = tasks.copy_memory(jax.random.key(0), length, 5, symbols=symbols, copied=copied)
+    xs, targets, repeated = map(np.asarray, drawn)
+    assert xs.shape == (length + 2 * copied, 5, symbols + 2)
+    shown, blank, go = xs.argmax(-1), symbols, symbols + 1
     assert xs.sum() == xs[..., 0].size
-    assert (shown[:10] < 8).all()
-    assert (shown[10:] == blank).sum() == 5 * (length + 9)
-    assert (shown[length + 9] == go).all()
-    assert (targets[: length + 10] == blank).all()
-    assert (targets[length + 10 :] == shown[:10]).all()
+    assert (shown[:copied] < symbols).all()
+    assert (shown[copied:] == blank).sum() == 5 * (length + copied - 1)
+    assert (shown[length + copied - 1] == go).all()
+    assert (targets[: length + copied] == blank).all()
+    assert (targets[length + copied :] == shown[:copied]).all()
+    assert (repeated == shown[:copied]).all()
+
+
+def test_copy_memory_is_by_default_that_of_the_unitary_networks():
+    drawn = tasks.copy_memory(jax.random.key(0), 30, 2)
+    assert drawn.xs.shape == (50, 2, 10)
+    assert drawn.shown.shape == (10, 2)
 
 
 @pytest.mark.parametrize("delays", [(4,), (2, 5), [1, 3, 6]])
@@ -97,13 +105,19 @@ def test_temporal_order_has_its_chance_level():
     assert np.abs(of_second / of_second.sum() - [0.5, 0, 0.5, 0]).max() < 0.01
 
 
-def test_copy_memory_has_its_chance_level():
+@pytest.mark.parametrize(("symbols", "copied"), [(8, 10), (2, 5)])
+def test_copy_memory_has_its_chance_level(symbols, copied):
     """Of one who knows all but the symbols."""
     drawn = drawn_of(tasks.copy_memory, 30, 2000)
     targets = np.asarray(drawn.targets)
     share = np.bincount(targets[-10:].ravel(), minlength=8) / targets[-10:].size
     guessed = -np.log(share[targets[-10:]]).sum() / targets.size
     assert drawn.chance == pytest.approx(10 * np.log(8) / 50)
+    drawn = tasks.copy_memory(jax.random.key(0), 30, 2000, symbols=symbols, copied=copied)
+    last = np.asarray(drawn.targets)[-copied:]
+    share = np.bincount(last.ravel(), minlength=symbols) / last.size
+    guessed = -np.log(share[last]).sum() / drawn.targets.size
+    assert drawn.chance == pytest.approx(copied * np.log(symbols) / (30 + 2 * copied))
     assert abs(guessed - drawn.chance) < 1e-3
 
 

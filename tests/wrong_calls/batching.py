@@ -145,6 +145,15 @@ ROWS = {
         lambda: tasks.delayed_xor(KEY, 50, 4, delays=(5, 5)),
         rnn.ArgumentError,
         r"delayed_xor: delays must be increasing positive integers, got \(5, 5\)",
+    "tasks.copy_memory: one symbol": (
+        lambda: tasks.copy_memory(KEY, 50, 4, symbols=1),
+        rnn.ArgumentError,
+        "copy_memory: symbols must be an integer of at least 2, for one symbol alone need not be",
+    ),
+    "tasks.copy_memory: nothing to copy": (
+        lambda: tasks.copy_memory(KEY, 50, 4, copied=0),
+        rnn.ArgumentError,
+        "copy_memory: copied must be a positive integer, got 0",
     ),
     "tasks.temporal_order: no key": (
         lambda: tasks.temporal_order(None, 50, 4),
