@@ -78,14 +78,22 @@ class Trained(NamedTuple):
 
 
 def main(
-    build: Callable[[Path, dict, int], Problem], says: str | None, words: list[str] | None = None
+    build: Callable[[Any, dict, int], Problem],
+    says: str | None,
+    words: list[str] | None = None,
+    *,
+    data: str | None = "the folder of the data",
 ) -> dict:
-    """The command of a table: train with each seed, score, write the result down."""
+    """The command of a table: train with each seed, score, write the result down.
+
+    `data` says what the command is to be given; None for a table that draws its own.
+    """
     command = Path(sys.modules[build.__module__].__file__ or "").stem
     parser = argparse.ArgumentParser(
         prog=f"python -m benchmarks.published.{command}", description=says
     )
-    parser.add_argument("data", type=Path, help="the folder of the data")
+    if data is not None:
+        parser.add_argument("data", type=Path, help=data)
     parser.add_argument("--test", type=Path, help="a file to score besides development")
     parser.add_argument("--config", type=Path, default=HERE / f"{command}.json")
     parser.add_argument("--seeds", type=int, default=1, help="how many runs: seeds 0, 1, ...")
@@ -99,7 +107,7 @@ def main(
         table = read_table(options.config)
         runs = []
         for seed in range(options.seeds):
-            problem = build(options.data, table["settings"], seed)
+            problem = build(getattr(options, "data", None), table["settings"], seed)
             config = Config(**table["training"], seed=seed)
             folder = options.runs / name / f"seed-{seed}"
             trained = train(problem, config, folder, table["settings"], options.minutes)
@@ -111,7 +119,8 @@ def main(
     except (RNNError, OSError) as error:
         parser.exit(1, f"error: {error}\n")
     config_of = "" if name == command else f" --config benchmarks/published/{options.config.name}"
-    said = f"python -m benchmarks.published.{command} DATA{config_of} --seeds {options.seeds}"
+    where = "" if data is None else " DATA"
+    said = f"python -m benchmarks.published.{command}{where}{config_of} --seeds {options.seeds}"
     chosen = {key: table[key] for key in ("settings", "training")}
     result = with_machine(note=options.note, command=said, **chosen, runs=runs)
     options.output.mkdir(parents=True, exist_ok=True)

@@ -59,6 +59,9 @@ def section(task: str, results: list[dict]) -> str:
     for text in _once(result["about"] for result in results):
         lines += [fill(text, 100, break_on_hyphens=False), ""]
     lines += [*table(["", "measured on", *figures], rows), ""]
+    lines += [*table(["", "measured on", *figures], others + ours), ""]
+    for picture in _once(result["picture"] for result in results if "picture" in result):
+        lines += [f"![{task}](../benchmarks/results/published/{picture})", ""]
     for result in results:
         if "picture" in result:
             lines += [f"![{task}, {result['name']}]({PICTURES}/{result['picture']})", ""]
@@ -120,6 +123,17 @@ def _figure(value: float | list[float] | None, digits: int) -> str:
     values = value if isinstance(value, list) else [value]
     spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{fmean(values):.{digits}f}{spread}"
+def _figure(values: list[float | None]) -> str:
+    """A figure, or the mean of several with their standard deviation.
+
+    To two decimals; what is below 1/10, and would lose its digits, to three that count.
+    """
+    there = [value for value in values if value is not None]
+    if not there:
+        return ""
+    form = ".2f" if abs(mean := fmean(there)) >= 0.1 or not any(there) else ".3g"
+    spread = f" ± {stdev(there):{form}}" if len(there) > 1 else ""
+    return f"{mean:{form}}{spread}"
 
 
 if __name__ == "__main__":
