@@ -20,7 +20,7 @@ from rnn_jax import analysis, tasks
 
 FRESH = 2**31
 """Seeds from here on are those of sequences that no training sees."""
-ROWS = 500
+ROWS = 1000
 """Sequences that are scored side by side."""
 
 
@@ -142,7 +142,6 @@ def build(data: None, settings: dict, seed: int) -> Problem:
     del data
     task, model = TASKS[settings["task"]], network(settings)
     lengths = settings["lengths"]
-    first, last = settings["scored lengths"]
     objective = functools.partial(cost, task, model, settings["omega"])
 
     def batches(rng: np.random.Generator) -> Iterable[Batch]:
@@ -156,7 +155,9 @@ def build(data: None, settings: dict, seed: int) -> Problem:
         lambda params, batch, key: objective(params, batch),
         batches,
         lambda params: judge(params, lengths, FRESH, ROWS)[task.figure],
-        lambda params, _: judge(params, range(first, last + 1), FRESH + 1, settings["sequences"]),
+        lambda params, _: judge(
+            params, range(*settings["scored lengths"]), FRESH + 1, settings["sequences"]
+        ),
     )
 
 
