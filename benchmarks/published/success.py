@@ -128,17 +128,23 @@ def draw(folder: Path) -> None:
     """A line a result of the folder: the part of the runs that succeeded, against the length."""
     from matplotlib.figure import Figure
 
-    results = [json.loads(path.read_text()) for path in sorted(folder.glob("success*.json"))]
+    results = [json.loads(path.read_text()) for path in folder.glob(f"{PICTURE}*.json")]
+    results.sort(
+        key=lambda result: (result["settings"]["omega"], result["training"].get("clip", 0))
+    )
     figure = Figure(figsize=(7, 3.8), layout="constrained")
     axes = figure.add_subplot()
-    for result, mark in zip(results, MARKS, strict=False):
+    for i, (result, mark) in enumerate(zip(results, MARKS, strict=False)):
         colour, marker = mark.split()
         lengths = result["settings"]["lengths"]
         share = [
             np.mean([run["development"][f"T = {length}"] for run in result["runs"]])
             for length in lengths
         ]
-        axes.plot(lengths, share, marker, ls="-", color=colour, label=result["name"], clip_on=False)
+        # Lines that lie on each other are all to be seen: each is thinner than the one before.
+        size = len(results) - i
+        style = {"marker": marker, "ms": 4 + 2 * size, "lw": 1.5 * size, "color": colour}
+        axes.plot(lengths, share, label=result["name"], clip_on=False, **style)
     axes.set(ylim=(0, 1), xlabel="steps T", ylabel="runs that succeed")
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     axes.grid(color="#e4e4e4")
