@@ -54,6 +54,15 @@ def test_who_says_nothing_pays_for_every_step_alike(name, expected):
     np.testing.assert_allclose(found, expected, rtol=0.1 if name == "adding" else 1e-6)
 
 
+@pytest.mark.parametrize("name", memory.CELLS)
+def test_every_cell_answers_every_step(name):
+    model = memory.network(SETTINGS | {"task": "copy", "layers": ["dense", name]})
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    xs = jax.ShapeDtypeStruct((34, 3, 10), jnp.float32)
+    _, ys = jax.eval_shape(lambda params, xs: rnn.unroll(model, params, xs), params, xs)
+    assert ys.shape == (34, 3, 10)
+
+
 def test_recurrent_weights_of_an_indrnn_have_a_bound():
     params = rnn.IndRNNParams(jnp.ones((1, 2)), jnp.array([0.5, -3.0]), jnp.zeros(2))
     found = memory.bounded((params, {"w_h": 3.0}), 2)
