@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax.export import is_symbolic_dim
 
+from rnn_jax.devices.platform import on_gpu
 from rnn_jax.errors import DtypeError, StructureError
 from rnn_jax.methods.blocks import after_last, before_each, length, scan_blocks
 from rnn_jax.methods.linear.operator import Operator, turned
@@ -133,11 +134,16 @@ def _tangent(
         update = cell.linearize(before, a, after)
         emit = None if beside is None else linearized(cell.emit, after, a)
 
+        # What is added to a product XLA hands to the library that multiplies, for a GPU, and so
+        # writes it to memory first, by a kernel of its own at every step. What is subtracted from,
+        # it does not; and the opposite of what the opposite of a number gives is the same number.
+        turned = _opposite if on_gpu((xs, start)) else _itself
+
         def move(params: Params, step: tuple[Any, ...], x: tuple[Carry, Any]) -> tuple[Carry, Any]:
             update, emit, carry, z = step
             d_carry, _ = x
-            _, d_a = jax.jvp(lambda c: cell.recur(params, c, z), (carry,), (d_carry,))
-            d_carry = update(d_carry, d_a)
+            _, d_a = jax.jvp(lambda c: cell.recur(params, c, z), (carry,), (turned(d_carry),))
+            d_carry = update(d_carry, turned(d_a))
             return d_carry, emit and emit(d_carry, d_a)
 
         def drive(update: Any, emit: Any, d_a: Any) -> tuple[Carry, Any]:
@@ -167,6 +173,14 @@ def _tangent(
 
 
 _run.defjvp(_tangent, symbolic_zeros=True)
+
+
+def _opposite(tree: Any) -> Any:
+    return jax.tree.map(jnp.negative, tree)
+
+
+def _itself(tree: Any) -> Any:
+    return tree
 
 
 def _fits(size: int, store: int) -> bool:
