@@ -22,7 +22,11 @@ class Variant:
     the old; forward, outputs are returned in place of inputs."""
 
 
-CAPTURED = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,DYNAMIC_SLICE_FUSION,WHILE"
+CAPTURED = {
+    "xla_gpu_enable_command_buffer": "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,"
+    "DYNAMIC_SLICE_FUSION,WHILE",
+    "xla_gpu_enable_dynamic_slice_fusion": False,
+}
 """What XLA collects into CUDA graphs: what it does by default, and loops. See docs/gpu.md."""
 PLAIN = "plain"
 VARIANTS: dict[str, Variant] = {
@@ -30,6 +34,6 @@ VARIANTS: dict[str, Variant] = {
     "bfloat16": Variant(dtype=jnp.bfloat16),
     "a device a core": Variant(split=True),
     "donated": Variant(donate=True),
-    "captured": Variant(options={"xla_gpu_enable_command_buffer": CAPTURED}),
+    "captured": Variant(options=CAPTURED),
 }
 """A row here is a word for `--variants`."""
