@@ -84,6 +84,7 @@ from rnn_jax.methods.bptt import BPTT
 from rnn_jax.methods.checkpointed import Checkpointed
 from rnn_jax.methods.fused import Fused
 from rnn_jax.methods.kernel.gpu import GPU
+from rnn_jax.methods.kernel.hopper import Hopper
 from rnn_jax.methods.kernel.tpu import TPU
 from rnn_jax.methods.newton import Newton
 from rnn_jax.methods.orbit.jacobian import DiagonalJacobian, FullJacobian
@@ -157,6 +158,7 @@ __all__ = [
     "Guided",
     "GuidedParams",
     "Heads",
+    "Hopper",
     "IndRNN",
     "IndRNNParams",
     "Input",

@@ -10,6 +10,7 @@ from rnn_jax.arguments.settings import at_least, flag, instance, optional, settl
 from rnn_jax.devices.platform import on_gpu, platform
 from rnn_jax.errors import ArgumentError
 from rnn_jax.methods.kernel.gpu import GPU
+from rnn_jax.methods.kernel.hopper import Hopper
 from rnn_jax.methods.kernel.scan import Kernel, Machine
 from rnn_jax.methods.kernel.tpu import TPU
 from rnn_jax.methods.linear.fused import Fused as FusedLinear
@@ -41,9 +42,9 @@ class Fused:
 
     Raises `ArgumentError` for settings that make no sense, for a size that does not fit on the
     chip, for one that `jax.export` leaves open, and where there is no kernel for the platform;
-    `StructureError` for a step that is made for one size of batch, for one that a `GPU` cannot run,
-    and, differentiated, for one with a `jax.custom_vjp` inside; `DtypeError` for a carry that is
-    not floating.
+    `StructureError` for a step that is made for one size of batch, for one that a `GPU` or a
+    `Hopper` cannot run, and, differentiated, for one with a `jax.custom_vjp` inside; `DtypeError`
+    for a carry that is not floating, and for products that a `Hopper` does not know.
 
     >>> import jax, jax.numpy as jnp, rnn_jax as rnn
     >>> cell = rnn.GRU(3, 4)
@@ -54,7 +55,7 @@ class Fused:
     """
 
     machine: Machine | None = None
-    """What the kernel is made for: `TPU()` or `GPU()`.
+    """What the kernel is made for: `TPU()`, `GPU()` or `Hopper()`.
 
     None takes that of the platform that the program is traced for. A value makes a program
     for a machine that is elsewhere, as by `jax.export`, or sets how much of the chip it takes.
@@ -100,5 +101,5 @@ class Fused:
         )
 
 
-MACHINES = (GPU, TPU)
+MACHINES = (GPU, Hopper, TPU)
 """The machines that there are kernels for."""

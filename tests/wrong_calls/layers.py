@@ -438,6 +438,11 @@ ROWS = {
         rnn.ArgumentError,
         "GPU: rows must be a power of 2 from 16 on, got 24",
     ),
+    "Hopper: no memory": (
+        lambda: rnn.Hopper(memory=0),
+        rnn.ArgumentError,
+        "Hopper: memory must be a positive integer, got 0",
+    ),
     "TPU: no memory": (
         lambda: rnn.TPU(memory=0),
         rnn.ArgumentError,

@@ -8,7 +8,7 @@ of products. No operation is left that cuts or joins lanes of numbers.
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -35,11 +35,19 @@ class Program:
         """Their shapes and dtypes."""
         return [variable.aval for variable in self.closed.jaxpr.outvars]
 
-    def __call__(self, *arguments: Any) -> list[jax.Array]:
-        """Run it for the arguments that it reads. One may be a `Weight`."""
+    @property
+    def arguments(self) -> list[Any]:
+        """The variables that it reads of those of the function."""
+        return list(itertools.compress(self.closed.jaxpr.invars, self.reads))
+
+    def __call__(self, *arguments: Any, rules: Mapping[str, "Rule"] | None = None) -> list[Any]:
+        """Run it for the arguments that it reads. One may be a `Weight`.
+
+        By rules of a machine's own for some operations, given by name.
+        """
+        rules = {**RULES, **(rules or {})}
         jaxpr = self.closed.jaxpr
-        read_ones = itertools.compress(jaxpr.invars, self.reads)
-        known = dict(zip(read_ones, arguments, strict=True))
+        known = dict(zip(self.arguments, arguments, strict=True))
         known.update(zip(jaxpr.constvars, self.closed.consts, strict=True))
 
         def read(x: Any) -> Any:
@@ -47,9 +55,9 @@ class Program:
 
         for equation in self.equations:
             operands = list(map(read, equation.invars))
-            rule = _RULES.get(equation.primitive.name, _plain)
+            rule = rules.get(equation.primitive.name, plain)
             known.update(zip(equation.outvars, rule(equation, operands), strict=True))
-        return [_value(read(x)) for x in jaxpr.outvars]
+        return [value(read(x)) for x in jaxpr.outvars]
 
 
 def program(
@@ -103,7 +111,19 @@ def _bound(equation: Any, operands: Sequence[Any]) -> list[Any]:
     return list(found) if equation.primitive.multiple_results else [found]
 
 
-class Weight:
+class Deferred:
+    """What is not worked out before it is read."""
+
+    def value(self) -> jax.Array:
+        """All of it."""
+        raise NotImplementedError
+
+
+Rule = Callable[[Any, Sequence[Any]], list[Any]]
+"""What an operation makes: `(equation, operands) -> results`."""
+
+
+class Weight(Deferred):
     """A matrix in memory, read a part at a time."""
 
     def __init__(
@@ -135,7 +155,7 @@ class Weight:
         return self.part(0, 0, self.shape[0])
 
 
-class _Product:
+class _Product(Deferred):
     """`x @ w`, not worked out yet."""
 
     def __init__(self, x: Any, weight: Weight, axis: int, equation: Any) -> None:
@@ -145,7 +165,7 @@ class _Product:
     def part(self, start: int, size: int) -> jax.Array:
         """So many of its columns."""
         weight, axis = self._weight, self._axis
-        if not isinstance(self._x, _Joined):
+        if not isinstance(self._x, Joined):
             return _dot(self._equation, self._x, weight.part(1 - axis, start, size), axis)
         # The rows that belong to each part, all of their columns: here nothing is cut twice.
         total: Any = None
@@ -165,7 +185,7 @@ class _Product:
         return self._whole
 
 
-class _Joined:
+class Joined(Deferred):
     """Parts side by side on the last axis, not joined yet."""
 
     def __init__(self, parts: Sequence[jax.Array]) -> None:
@@ -175,12 +195,14 @@ class _Joined:
         return jnp.concatenate(self.parts, -1)
 
 
-def _value(x: Any) -> Any:
-    return x.value() if isinstance(x, Weight | _Product | _Joined) else x
+def value(x: Any) -> Any:
+    """It, worked out."""
+    return x.value() if isinstance(x, Deferred) else x
 
 
-def _plain(equation: Any, operands: Sequence[Any]) -> list[Any]:
-    return _bound(equation, list(map(_value, operands)))
+def plain(equation: Any, operands: Sequence[Any]) -> list[Any]:
+    """As it is."""
+    return _bound(equation, list(map(value, operands)))
 
 
 def _dot_general(equation: Any, operands: Sequence[Any]) -> list[Any]:
@@ -189,8 +211,8 @@ def _dot_general(equation: Any, operands: Sequence[Any]) -> list[Any]:
     x_axes = equation.invars[0].aval.ndim
     if not isinstance(w, Weight) or (batch, left) != (((), ()), (x_axes - 1,)):
         numbers = equation.params["dimension_numbers"]
-        return [_wide_sum(equation, _value(x), _value(w), numbers)]
-    return [_Product(x if isinstance(x, _Joined) else _value(x), w, right[0], equation)]
+        return [_wide_sum(equation, value(x), value(w), numbers)]
+    return [_Product(x if isinstance(x, Joined) else value(x), w, right[0], equation)]
 
 
 def _dot(equation: Any, x: jax.Array, w: jax.Array, axis: int) -> jax.Array:
@@ -209,28 +231,28 @@ def _wide_sum(equation: Any, x: jax.Array, w: jax.Array, numbers: Any) -> jax.Ar
 
 def _transpose(equation: Any, operands: Sequence[Any]) -> list[Any]:
     (x,) = operands
-    return [x.transposed()] if isinstance(x, Weight) else _plain(equation, operands)
+    return [x.transposed()] if isinstance(x, Weight) else plain(equation, operands)
 
 
 def _split(equation: Any, operands: Sequence[Any]) -> list[Any]:
     (x,) = operands
     if not isinstance(x, _Product) or equation.params["axis"] != 1:
-        return _plain(equation, operands)
+        return plain(equation, operands)
     sizes = list(map(int, equation.params["sizes"]))
     return [x.part(sum(sizes[:i]), size) for i, size in enumerate(sizes)]
 
 
 def _concatenate(equation: Any, operands: Sequence[Any]) -> list[Any]:
     if equation.params["dimension"] != equation.outvars[0].aval.ndim - 1:
-        return _plain(equation, operands)
-    return [_Joined(list(map(_value, operands)))]
+        return plain(equation, operands)
+    return [Joined(list(map(value, operands)))]
 
 
 def _widened(equation: Any, operands: Sequence[Any]) -> list[Any]:
     """In float32: chips have no such function of narrower numbers."""
-    (x,), (out,) = map(_value, operands), equation.outvars
+    (x,), (out,) = map(value, operands), equation.outvars
     if not _is_narrow(out.aval.dtype):
-        return _plain(equation, operands)
+        return plain(equation, operands)
     return [y.astype(out.aval.dtype) for y in _bound(equation, [x.astype(jnp.float32)])]
 
 
@@ -240,7 +262,7 @@ def _is_narrow(dtype: Any) -> bool:
 
 _TRANSCENDENTAL = "cos erf exp exp2 expm1 log log1p logistic rsqrt sin sqrt tan tanh"
 
-_RULES: dict[str, Callable[[Any, Sequence[Any]], list[Any]]] = {
+RULES: dict[str, Rule] = {
     "concatenate": _concatenate,
     "dot_general": _dot_general,
     "split": _split,
