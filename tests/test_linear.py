@@ -120,7 +120,7 @@ def turn(weights, step, x):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def turned(engine, weights, steps, start, b):
+def of_turns(engine, weights, steps, start, b):
     operator = Operator(turn, weights, steps)
     return solve(engine, operator, (start, 2 * start), (b, jnp.cos(b)))
 
@@ -129,6 +129,6 @@ def turned(engine, weights, steps, start, b):
 @pytest.mark.parametrize("length", [0, 1, 7, 23])
 def test_chunks_side_by_side_have_the_solution_of_the_loop(rng, length, chunks):
     given = parts(rng, length, (2,))
-    expected, found = turned(Sequential(), *given), turned(Chunked(chunks), *given)
+    expected, found = of_turns(Sequential(), *given), of_turns(Chunked(chunks), *given)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)

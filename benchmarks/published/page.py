@@ -50,7 +50,7 @@ def section(task: str, results: list[dict]) -> str:
     published = _once(row for result in results for row in result["published"])
     ours = [row for result in results for row in ours_of(result)]
     figures = [key for key in _once(key for row in ours for key in row) if key not in ("by", "on")]
-    digits = min(result["settings"].get("digits", 2) for result in results)
+    digits = results[0]["settings"].get("digits")
     rows = [
         [row["by"], row.get("on", "test"), *(_figure(row.get(key), digits) for key in figures)]
         for row in published + ours
@@ -59,12 +59,9 @@ def section(task: str, results: list[dict]) -> str:
     for text in _once(result["about"] for result in results):
         lines += [fill(text, 100, break_on_hyphens=False), ""]
     lines += [*table(["", "measured on", *figures], rows), ""]
-    lines += [*table(["", "measured on", *figures], others + ours), ""]
     for picture in _once(result["picture"] for result in results if "picture" in result):
-        lines += [f"![{task}](../benchmarks/results/published/{picture})", ""]
+        lines += [f"![{task}]({PICTURES}/{picture})", ""]
     for result in results:
-        if "picture" in result:
-            lines += [f"![{task}, {result['name']}]({PICTURES}/{result['picture']})", ""]
         note = f" ({result['note']})" if result["note"] else ""
         lines += [
             f"**{result['name']}**: {spent(result)}{note}; {about(result)}.",
@@ -116,23 +113,20 @@ def _once(items: Iterable) -> list:
     return found
 
 
-def _figure(value: float | list[float] | None, digits: int) -> str:
-    """A figure, or the mean of several with their standard deviation."""
+def _figure(value: float | list[float] | None, digits: int | None) -> str:
+    """A figure, or the mean of several with their standard deviation.
+
+    Unless `digits` says how many decimals: two, but where a small one would lose its digits three
+    of those that count.
+    """
     if value is None:
         return ""
     values = value if isinstance(value, list) else [value]
-    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{fmean(values):.{digits}f}{spread}"
-def _figure(values: list[float | None]) -> str:
-    """A figure, or the mean of several with their standard deviation.
-
-    To two decimals; what is below 1/10, and would lose its digits, to three that count.
-    """
-    there = [value for value in values if value is not None]
-    if not there:
-        return ""
-    form = ".2f" if abs(mean := fmean(there)) >= 0.1 or not any(there) else ".3g"
-    spread = f" ± {stdev(there):{form}}" if len(there) > 1 else ""
+    mean = fmean(values)
+    form = ".2f" if digits is None else f".{digits}f"
+    if digits is None and 0 < abs(mean) < 0.1:
+        form = ".3g"
+    spread = f" ± {stdev(values):{form}}" if len(values) > 1 else ""
     return f"{mean:{form}}{spread}"
 
 

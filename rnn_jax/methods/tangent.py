@@ -137,13 +137,13 @@ def _tangent(
         # What is added to a product XLA hands to the library that multiplies, for a GPU, and so
         # writes it to memory first, by a kernel of its own at every step. What is subtracted from,
         # it does not; and the opposite of what the opposite of a number gives is the same number.
-        turned = _opposite if on_gpu((xs, start)) else _itself
+        signed = _opposite if on_gpu((xs, start)) else _itself
 
         def move(params: Params, step: tuple[Any, ...], x: tuple[Carry, Any]) -> tuple[Carry, Any]:
             update, emit, carry, z = step
             d_carry, _ = x
-            _, d_a = jax.jvp(lambda c: cell.recur(params, c, z), (carry,), (turned(d_carry),))
-            d_carry = update(d_carry, turned(d_a))
+            _, d_a = jax.jvp(lambda c: cell.recur(params, c, z), (carry,), (signed(d_carry),))
+            d_carry = update(d_carry, signed(d_a))
             return d_carry, emit and emit(d_carry, d_a)
 
         def drive(update: Any, emit: Any, d_a: Any) -> tuple[Carry, Any]:

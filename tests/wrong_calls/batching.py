@@ -145,6 +145,7 @@ ROWS = {
         lambda: tasks.delayed_xor(KEY, 50, 4, delays=(5, 5)),
         rnn.ArgumentError,
         r"delayed_xor: delays must be increasing positive integers, got \(5, 5\)",
+    ),
     "tasks.copy_memory: one symbol": (
         lambda: tasks.copy_memory(KEY, 50, 4, symbols=1),
         rnn.ArgumentError,
