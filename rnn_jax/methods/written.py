@@ -38,8 +38,6 @@ class Written(NamedTuple):
             for i in range(length(xs)):
                 carry, y = step(carry, jax.tree.map(lambda x, i=i: x[i], xs))
                 made.append(y)
-            if not made:
-                return state, None
             together = jax.tree.map(lambda *ys: jnp.stack(ys), *made)
 
             def write(ys: jax.Array, new: jax.Array) -> jax.Array:
@@ -50,6 +48,8 @@ class Written(NamedTuple):
         def one(state: Written, x: Any) -> tuple[Written, None]:
             return iteration(state, jax.tree.map(lambda x: x[None], x))
 
+        if length(xs) == 0:
+            return self
         # Of a length that is left open it cannot be known whether there would be a rest.
         together = 1 if is_symbolic_dim(length(xs)) else unroll or pace((self.carry, xs)).unroll
         if together == 1:

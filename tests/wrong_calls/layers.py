@@ -421,7 +421,7 @@ ROWS = {
     "Fused: a machine by its name": (
         lambda: rnn.Fused("tpu"),
         rnn.StructureError,
-        "Fused: machine must be a GPU or a TPU, got 'tpu'",
+        "Fused: machine must be a GPU or a Hopper or a TPU, got 'tpu'",
     ),
     "Fused: interpreted by a number": (
         lambda: rnn.Fused(interpret=1),
