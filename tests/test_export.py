@@ -131,11 +131,7 @@ def test_scan_is_exported_for_every_batch_and_every_length(case):
     by_hand(case, rnn.Scan())
 
 
-@pytest.mark.parametrize(
-    "lead",
-    [(), pytest.param((7, *jax.export.symbolic_shape("b")), marks=pytest.mark.slow)],
-    ids=["t, b", "b"],
-)
+@pytest.mark.parametrize("lead", [(), (7, *jax.export.symbolic_shape("b"))], ids=["t, b", "b"])
 @every("loop")
 def test_the_gradient_is_exported(case, lead):
     params, (xs, lengths) = case.params(), open_sizes(case, *lead)
