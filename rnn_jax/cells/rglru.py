@@ -104,7 +104,7 @@ class RGLRU(LinearCell):
 
     def project(self, params: RGLRUParams, xs: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The recurrence gate before its sigmoid, and `i x`."""
-        heads = xs.reshape(*xs.shape[:-1], self.heads, -1)
+        heads = xs.reshape(*xs.shape[:-1], self.heads, xs.shape[-1] // self.heads)
 
         def gate(w: jax.Array, b: jax.Array) -> jax.Array:
             by_head = jnp.einsum("...hi,hij->...hj", heads, w)
