@@ -49,7 +49,7 @@ class Written(NamedTuple):
             return iteration(state, jax.tree.map(lambda x: x[None], x))
 
         if length(xs) == 0:
-            return self
+            return Written(self.t, *lax.scan(step, self.carry, xs))
         # Of a length that is left open it cannot be known whether there would be a rest.
         together = 1 if is_symbolic_dim(length(xs)) else unroll or pace((self.carry, xs)).unroll
         if together == 1:
