@@ -114,10 +114,10 @@ class Chain:
     Without feedback it is a delay line: what enters at the first of H units leaves H steps later,
     `forward^(H - 1)` times as large, and all eigenvalues are 0.
 
-    The authors' code has `Chain(1.02)` and `Chain(0.99, feedback=0.04)`, and lets the inputs into
-    the first units alone, `0.9 I`; `input_init=rnn.initializers.identity` is `I`. Source: Orhan &
-    Pitkow, Improved memory in recurrent neural networks with sequential non-normal dynamics, ICLR
-    2020, arXiv:1905.13715.
+    Shapes: `(H, H)`. The authors' code has `Chain(1.02)` and `Chain(0.99, feedback=0.04)`, and lets
+    the inputs into the first units alone, `0.9 I`; `input_init=rnn.initializers.identity` is `I`.
+    Source: Orhan & Pitkow, Improved memory in recurrent neural networks with sequential non-normal
+    dynamics, ICLR 2020, arXiv:1905.13715.
 
     >>> import jax, rnn_jax as rnn
     >>> cell = rnn.Elman(1, 3, recurrent_init=rnn.Chain(2.0, feedback=0.5))

@@ -2,4 +2,6 @@
 
 `scan.py` makes the loop, from the step of either engine; `rows.py` finds out which axes are those
 of the batch, `program.py` is the one pass over the step's program, and each machine is a file.
+Behind that of a Hopper stand `shared_out.py`, a step of which each group of threads has some units,
+and `groups.py`, what a group does.
 """

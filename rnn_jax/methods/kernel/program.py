@@ -6,6 +6,7 @@ is a product with its own part of w, and what backward is joined to be multiplie
 of products. No operation is left that cuts or joins lanes of numbers.
 """
 
+import abc
 import dataclasses
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -111,12 +112,12 @@ def _bound(equation: Any, operands: Sequence[Any]) -> list[Any]:
     return list(found) if equation.primitive.multiple_results else [found]
 
 
-class Deferred:
+class Deferred(abc.ABC):
     """What is not worked out before it is read."""
 
+    @abc.abstractmethod
     def value(self) -> jax.Array:
         """All of it."""
-        raise NotImplementedError
 
 
 Rule = Callable[[Any, Sequence[Any]], list[Any]]
