@@ -123,8 +123,13 @@ def main(
     said = f"python -m benchmarks.published.{command}{where}{config_of} --seeds {options.seeds}"
     chosen = {key: table[key] for key in ("settings", "training")}
     result = with_machine(note=options.note, command=said, **chosen, runs=runs)
-    options.output.mkdir(parents=True, exist_ok=True)
-    write_whole(options.output / f"{name}.json", json.dumps(result, indent=1) + "\n")
+    return write_result(options.output, name, result)
+
+
+def write_result(output: Path, name: str, result: dict) -> dict:
+    """Write down what a table came to, and hand it on."""
+    output.mkdir(parents=True, exist_ok=True)
+    write_whole(output / f"{name}.json", json.dumps(result, indent=1) + "\n")
     return result
 
 

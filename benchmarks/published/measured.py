@@ -5,16 +5,14 @@ with both, and a JSON file as the harness reads; its `training` is empty.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.published.harness import CLOCKS, HERE, read_table
+from benchmarks.published.harness import CLOCKS, HERE, read_table, write_result
 from benchmarks.report import RESULTS, with_machine
 from rnn_jax.errors import RNNError
-from rnn_jax.language.files import write_whole
 
 
 class Measured(NamedTuple):
@@ -60,8 +58,7 @@ def main(
         picture=f"{name}.png",
         **measured._asdict(),
     )
-    options.output.mkdir(parents=True, exist_ok=True)
-    write_whole(options.output / f"{name}.json", json.dumps(result, indent=1) + "\n")
+    write_result(options.output, name, result)
     from matplotlib.figure import Figure  # heavy, and an extra
 
     figure = Figure(layout="constrained")

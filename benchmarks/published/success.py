@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from benchmarks.plots import MARKS
 from benchmarks.published import memory
-from benchmarks.published.harness import CLOCKS, read_table
+from benchmarks.published.harness import CLOCKS, read_table, write_result
 from benchmarks.report import RESULTS, with_machine
+from rnn_jax.errors import RNNError
 from rnn_jax.language.config import Config
-from rnn_jax.language.files import write_whole
 from rnn_jax.language.optimizer import optimizer
 
 PICTURE = "success"
@@ -38,7 +38,10 @@ def main(words: list[str] | None = None) -> dict:
     parser.add_argument("--output", type=Path, default=RESULTS / "published")
     parser.add_argument("--note", default="", help="about the machine, for whoever reads its times")
     options = parser.parse_args(words)
-    table = read_table(options.config)
+    try:
+        table = read_table(options.config)
+    except (RNNError, OSError) as error:
+        parser.exit(1, f"error: {error}\n")
     before = {name: clock() for name, clock in CLOCKS.items()}
     runs: list[dict[str, Any]] = [{"seed": seed, "updates": {}} for seed in range(options.seeds)]
     for length in table["settings"]["lengths"]:
@@ -57,9 +60,7 @@ def main(words: list[str] | None = None) -> dict:
         picture=f"{PICTURE}.png",
         runs=[finished(run, table, spent, options.seeds) for run in runs],
     )
-    options.output.mkdir(parents=True, exist_ok=True)
-    path = options.output / options.config.name
-    write_whole(path, json.dumps(result, indent=1) + "\n")
+    write_result(options.output, options.config.stem, result)
     draw(options.output)
     return result
 
