@@ -42,8 +42,9 @@ demo: $(STAMP)  ## train a character model on a text that every Python carries, 
 test: $(STAMP)  ## the tests, on two cores
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-test-all: $(STAMP)  ## the tests, the slow ones too, on the code that users run
-	XLA_FLAGS= $(BIN)/python -m pytest -n 2 --dist worksteal -m '' $(ARGS)
+test-all: $(STAMP)  ## all tests, the slow ones too; then the laws on the code that users run: 45 minutes
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m '' $(ARGS)
+	XLA_FLAGS= $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_laws.py $(ARGS)
 
 test-newest:  ## the mechanisms on the newest Python and JAX that there are, four minutes
 	@[ -n "$(NEWEST)" ] || { echo "There is no Python 3.12 or newer here, which the newest JAX" \

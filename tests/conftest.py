@@ -5,12 +5,17 @@ Tests that are about float32 or bfloat16 pass their dtypes; nothing here is the 
 
 import gc
 import os
+import signal
+from pathlib import Path
 
 from tests.compilation import QUICK
 
 # Before jax is imported, and in the environment, so that programs started by tests inherit them.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["MPLBACKEND"] = "agg"
+# What a shell starts in the background ignores ctrl-C, and so would the programs of the tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Two workers on two cores: threads of LAPACK would only wait for one another.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Nearly all of the suite's time is compilation: so it takes half.
@@ -37,6 +42,21 @@ def pytest_collection_finish():
     """What is imported stays: to look at all of it for garbage again and again takes seconds."""
     gc.collect()
     gc.freeze()
+
+
+MAPS = Path("/proc/self/maps")
+MANY = 25_000
+"""Maps of memory. Linux allows a process 65,530, each compiled program takes some, and XLA crashes
+where there are no more."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """After a module, let go of what was compiled, if that is very much."""
+    yield
+    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > MANY:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture

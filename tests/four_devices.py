@@ -154,7 +154,7 @@ def everything(way):
     )
     if way == "mapped":  # each device draws the same noise
         cell = cell.deterministic()
-    compare(way, Case("everything", lambda: cell, None), (BY_THREE,))
+    compare([way], Case("everything", lambda: cell, None), BY_THREE)
 
 
 def attending(way):
@@ -167,7 +167,7 @@ def attending(way):
         cell, complete = cell.deterministic(), of_all
     else:
         complete = of_each
-    compare(way, Case("attending", lambda: cell, None, complete=complete), (BY_THREE,))
+    compare([way], Case("attending", lambda: cell, None, complete=complete), BY_THREE)
 
 
 def of_all(cell, params):
@@ -181,33 +181,38 @@ def of_each(cell, params):
     return with_memory(cell, params, memory, lengths=jnp.array([4, 3, 0, 2, 2, 1, 1, 4]))
 
 
-def table(way):
-    """Every row of the table of cells, padded and not, by either method."""
+METHODS = {"scan": rnn.Scan(), "bptt": rnn.BPTT(chunk=3)}
+
+
+def table(method):
+    """Every row of the table of cells, padded and not, split in every way, by one method."""
     for case in CASES:
-        compare(way, case, (rnn.Scan(), rnn.BPTT(chunk=3)), marks=(False, True))
+        for marked in (False, True):
+            compare(WAYS, case, METHODS[method], marked)
         jax.clear_caches()
 
 
-def compare(way, case, methods, marks=(True,)):
+def compare(ways, case, method, marked=True):
+    """The gradient in each of the ways with that of one device."""
     batch, steps, key = 8, 7, jax.random.key(3)
     params, xs = case.params(), case.xs(steps, batch)
-    all_marks = {
+    marks = {
         "lengths": jnp.array([7, 3, 0, 5, 2, 7, 1, 6]),
         "mask": jax.random.bernoulli(jax.random.key(5), 0.8, (steps, batch)),
         "reset": jax.random.bernoulli(jax.random.key(6), 0.2, (steps, batch)),
     }
-    for method in methods:
-        for marked in marks:
-            f = gradient(case.cell, method, key)
-            arguments = params, xs, all_marks if marked else {}
-            program, split = compiled(f, way, arguments)
-            close(program(*split), jax.jit(f)(*arguments), f"{case.name} {method} {marked}")
+    f = gradient(case.cell, method, key)
+    arguments = params, xs, marks if marked else {}
+    wanted = jax.jit(f)(*arguments)
+    for way in ways:
+        program, split = compiled(f, way, arguments)
+        close(program(*split), wanted, f"{case.name} {method} {marked} {way}")
 
 
 def transformed(way):
     """Other modes and methods; params that are split themselves; steps; errors."""
-    cell = rnn.GRU(2, 4)
-    params, xs = cell.init(jax.random.key(0), jnp.float64), jnp.ones((4, 8, 2), jnp.float64)
+    cell, key = rnn.GRU(2, 4), jax.random.key(0)
+    params, xs = cell.init(key, jnp.float64), jnp.ones((4, 8, 2), jnp.float64)
 
     def curved(params, xs, marks):
         along = lambda params: gradient(cell)(params, xs, marks)  # noqa: E731
@@ -217,9 +222,10 @@ def transformed(way):
     close(program(*arguments), curved(params, xs, {}))
     # Each device iterates as often as its own rows ask for.
     lstm = Case("lstm", lambda: rnn.LSTM(2, 3), None)
-    compare(way, lstm, (rnn.Newton(), rnn.Newton(rnn.DiagonalJacobian())))
+    for method in (rnn.Newton(), rnn.Newton(rnn.DiagonalJacobian())):
+        compare([way], lstm, method)
     if way in ("explicit", "mapped"):  # of any other mesh XLA knows no way to split a kernel
-        compare(way, lstm, (rnn.Fused(interpret=True),))
+        compare([way], lstm, rnn.Fused(interpret=True))
     if way != "explicit":
         return
     split_params, split_xs, _ = placed(EXPLICIT, (params, xs, {}))
@@ -229,8 +235,13 @@ def transformed(way):
     close(grads, gradient(cell)(params, xs, {}))
     taken = jax.jit(lambda p, x: rnn.step(cell, p, x))(split_params, split_xs[0])
     close(taken, rnn.step(cell, params, xs[0]))
+    wide = rnn.GRU(4, 4)
     with pytest.raises(rnn.ShapeError, match="axis 2 of xs is split over devices"):
-        rnn.unroll(cell, params, put(jnp.ones((4, 8, 4)), P(None, None, "data")))
+        rnn.unroll(
+            wide,
+            wide.init(key, jnp.float64),
+            put(jnp.ones((4, 8, 4), float), P(None, None, "data")),
+        )
 
 
 def close(found, wanted, message=""):
@@ -241,7 +252,7 @@ def close(found, wanted, message=""):
 
 
 if __name__ == "__main__":
-    what, *ways = sys.argv[1:]
-    for way in ways:
-        globals()[what](way)
-        print(what, way)
+    what, *arguments = sys.argv[1:]
+    for argument in arguments:
+        globals()[what](argument)
+        print(what, argument)

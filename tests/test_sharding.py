@@ -8,8 +8,6 @@ import pytest
 
 from tests.devices import on_devices
 
-every_way = pytest.mark.parametrize("way", ["committed", "in_shardings", "explicit", "mapped"])
-
 
 def test_each_device_computes_its_own_rows_and_sums_gradients():
     ways = "committed", "in_shardings", "explicit", "mapped"
@@ -48,6 +46,6 @@ def test_every_mechanism_and_mode_has_the_numbers_of_one_device_in_every_way():
 
 
 @pytest.mark.slow
-@every_way
-def test_every_cell_has_the_numbers_of_one_device(way):
-    on_devices(4, "four_devices", "table", way)
+@pytest.mark.parametrize("method", ["scan", "bptt"])
+def test_every_cell_has_the_numbers_of_one_device(method):
+    on_devices(4, "four_devices", "table", method)
