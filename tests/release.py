@@ -9,6 +9,7 @@ It needs Python alone, and reads files: the package is not imported.
 import datetime
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -70,7 +71,18 @@ def disagreements(root, tag=None):
             f'CHANGELOG.md: "{UNRELEASED}" must become "## [{version}] - " and the day, '
             "before there is a tag."
         )
+    if tag is not None and not addresses(root):
+        wrong.append(
+            "pyproject.toml must have [project.urls] before there is a tag, for the index shows no "
+            'other way to the source: Repository = "https://github.com/OWNER/NAME", and so on.'
+        )
     return wrong
+
+
+def addresses(root):
+    """`[project.urls]`: where the project lives, which who publishes it knows."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project.get("urls")
 
 
 if __name__ == "__main__":

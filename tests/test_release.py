@@ -11,10 +11,14 @@ ROOT = Path(__file__).parent.parent
 OPEN, FIRST, SECOND = "## [Unreleased]", "## [0.1.0] - 2026-12-01", "## [0.2.0] - 2027-02-01"
 
 
-def folder(path, version="0.1.0", cited=None, headings=()):
+URLS = '[project.urls]\nRepository = "https://example.org"\n'
+
+
+def folder(path, version="0.1.0", cited=None, headings=(), urls=URLS):
     (path / "rnn_jax").mkdir()
     (path / "rnn_jax/__init__.py").write_text(f'"""Rnns."""\n\n__version__ = "{version}"\n')
     (path / "CITATION.cff").write_text(f"cff-version: 1.2.0\nversion: {cited or version}\n")
+    (path / "pyproject.toml").write_text(f'[project]\nname = "rnns"\n{urls}')
     body = "".join(f"\n{heading}\n\n### Fixed\n\n- A bug.\n" for heading in headings)
     (path / "CHANGELOG.md").write_text(f"# Changelog\n{body}")
     return path
@@ -53,6 +57,7 @@ def test_versions_that_agree(tmp_path, version, headings, tag):
         ({"headings": [FIRST]}, "v0.1.1", "The tag of this version is v0.1.0, got v0.1.1"),
         ({"headings": [FIRST]}, "0.1.0", "The tag of this version is v0.1.0, got 0.1.0"),
         ({"headings": [OPEN]}, "v0.1.0", r'must become "## \[0.1.0\] - " and the day'),
+        ({"headings": [FIRST], "urls": ""}, "v0.1.0", r"must have \[project.urls\] before"),
     ],
 )
 def test_versions_that_do_not_agree(tmp_path, said, tag, sentence):
