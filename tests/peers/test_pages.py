@@ -7,9 +7,7 @@ from tests.pages import documents, is_of_peers, run_page
 PAGES = [page for page in documents("python") if is_of_peers(page)]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(page, marks=pytest.mark.slow if "coming_from" in page else []) for page in PAGES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAGES)
 def test_python_blocks_run(name, tmp_path):
     run_page(name, tmp_path)
