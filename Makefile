@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python; do \
 NEWEST ?= $(shell for v in 3.14 3.13 3.12; do for p in python$$v "$$(pyenv prefix $$v 2>/dev/null)/bin/python"; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$p && exit; done; done)
 # What runs there and on the oldest: the mechanisms, training, and the command line.
-MECHANISMS := $(addprefix tests/test_,laws.py linear.py methods.py associative.py fused.py training.py noise.py unroll.py cli.py)
+MECHANISMS := $(addprefix tests/test_,laws.py linear.py methods.py associative.py fused.py hopper.py training.py noise.py unroll.py cli.py)
 
 # More flags for the program behind a target: make demo ARGS="--cell gru", make test ARGS="-k scan -x".
 ARGS ?=
@@ -80,7 +80,7 @@ test-peers: $(STAMP)  ## the same numbers from PyTorch, Flax, Haiku, Keras, Equi
 test-aot:  ## programs for a GPU and a TPU, compiled on this CPU; installs 1.2 GB of compilers
 	@$(PYTHON) -m venv .venv-aot
 	@.venv-aot/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,aot]'
-	.venv-aot/bin/python -m pytest tests/test_accelerators.py tests/test_fused.py -m '' $(ARGS)
+	.venv-aot/bin/python -m pytest tests/test_accelerators.py tests/test_fused.py tests/test_hopper.py -m '' $(ARGS)
 
 dist:  ## wheel and sdist in dist/, checked; the wheel alone then trains a model in a new environment
 	@$(PYTHON) -m tests.release $(if $(TAG),'$(TAG)')
