@@ -42,7 +42,7 @@ demo: $(STAMP)  ## train a character model on a text that every Python carries, 
 test: $(STAMP)  ## the tests, on two cores
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-test-all: $(STAMP)  ## all tests, the slow ones too; then the laws on the code that users run: 45 minutes
+test-all: $(STAMP)  ## all tests, the slow ones too; then the laws on the code that users run
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m '' $(ARGS)
 	XLA_FLAGS= $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_laws.py $(ARGS)
 

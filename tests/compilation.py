@@ -3,8 +3,8 @@
 LLVM need not optimise it, nor have it in several modules; and XLA's older way to write a fused
 loop for LLVM takes a third of the time of the one that users have. The flags of that kind come and
 go, and one that XLA does not know ends the process: they are for the release that they are of.
-`make test-all` runs the laws a second time without them, which takes three times as long: that is
-the code that users run.
+`make test-all` runs the laws a second time without them, on the code that users run: ten laws of
+the GRU took 79 seconds of a processor, and 27 with them.
 """
 
 from importlib import metadata

@@ -18,7 +18,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 # Two workers on two cores: threads of LAPACK would only wait for one another.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Nearly all of the suite's time is compilation: so it takes half.
+# Nearly all of the suite's time is compilation: so there is less of it.
 os.environ.setdefault("XLA_FLAGS", QUICK)
 
 import hypothesis

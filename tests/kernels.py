@@ -1,4 +1,4 @@
-"""What the tests of kernels share: whoever the machine is, a cell runs, learns, or is refused."""
+"""What the tests of kernels share: on whatever machine, a cell learns, or is refused."""
 
 import functools
 
@@ -7,11 +7,6 @@ import jax.numpy as jnp
 import pytest
 
 import rnn_jax as rnn
-
-
-def run(cell, params, xs, method, reverse):
-    """The carry and what is emitted."""
-    return rnn.unroll(cell, params, xs, reverse=reverse, method=method)
 
 
 def mean_square(cell, method):

@@ -1,5 +1,7 @@
 """Whether all that names the version agrees: the package, its citation, the changelog, the tag.
 
+Before a tag, also whether the project says where it lives.
+
     python -m tests.release          of every change
     python -m tests.release v0.1.0   of what a tag is about to publish
 

@@ -17,7 +17,7 @@ import rnn_jax as rnn
 from rnn_jax.methods.kernel.rows import Rows, rows
 from tests import aot
 from tests.cases import CASES, assert_close
-from tests.kernels import mean_square, refused, run
+from tests.kernels import mean_square, refused
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -151,6 +151,10 @@ def test_blocks_of_time_of_which_the_last_is_short_from_either_end(key):
 
     *expected, forward, backward = values(params, xs)
     assert_close([forward, backward], expected, 1e-12)
+
+
+def run(cell, params, xs, method, reverse):
+    return rnn.unroll(cell, params, xs, reverse=reverse, method=method)
 
 
 def test_which_arrays_have_a_part_for_each_row_where_all_sizes_agree():

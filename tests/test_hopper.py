@@ -13,7 +13,7 @@ import pytest
 
 import rnn_jax as rnn
 from tests import aot
-from tests.kernels import mean_square, refused, run
+from tests.kernels import mean_square, refused
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -106,9 +106,9 @@ def test_both_kernels_for_a_hopper_have_the_numbers_of_scan(
     }
     if memory and jax.__version_info__ < (0, 11):
         with pytest.raises(rnn.ArgumentError, match=r"takes \d blocks, and jax 0\.10.* cannot"):
-            run(cell, params, xs, method, False)
+            rnn.unroll(cell, params, xs, method=method)
         return
-    made_for_h100 = functools.partial(run, cell, method=rnn.Fused(machine), reverse=False)
+    made_for_h100 = functools.partial(rnn.unroll, cell, method=rnn.Fused(machine))
     assert ("cluster_barrier" in str(jax.make_jaxpr(made_for_h100)(params, xs))) == bool(memory)
     found, expected = (gradient_of_mean(cell, m, params, xs, marks) for m in (method, rnn.Scan()))
     assert_as_rounded(found, expected)

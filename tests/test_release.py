@@ -9,8 +9,6 @@ from tests.release import disagreements
 
 ROOT = Path(__file__).parent.parent
 OPEN, FIRST, SECOND = "## [Unreleased]", "## [0.1.0] - 2026-12-01", "## [0.2.0] - 2027-02-01"
-
-
 URLS = '[project.urls]\nRepository = "https://example.org"\n'
 
 

