@@ -340,6 +340,29 @@ def test_a_library_leaves_ctrl_c_alone_and_after_it_no_exit_handler_runs():
     assert (done.returncode, done.stdout, done.stderr) == (130, said, "")
 
 
+def test_ctrl_c_in_a_callback_is_not_lost():
+    done = python(
+        "-c",
+        """
+import signal, time
+from rnn_jax.process import interrupts
+
+class Collected:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+signal.signal(signal.SIGINT, interrupts.leave)
+interrupts.started()
+try:
+    Collected()
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("raised")
+""",
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "raised\n", "")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("delay", [2.0, 2.5, 3.0, 3.5, 4.0, 5.0])
 def test_ctrl_c_in_the_spectrum_is_one_line(delay):

@@ -1,15 +1,23 @@
-"""Ctrl-C while a program starts and while it ends, where an exception does harm.
+"""Ctrl-C where an exception does harm or is lost: at the start, in a callback, at the end.
 
 While it begins, Python shows the import that was interrupted, or crashes if that was in the middle
-of native code. When it ends, Python tears down what threads of XLA are still working with.
+of native code. A callback of the garbage collector, as JAX has them, loses what is raised in it.
+When the program ends, Python tears down what threads of XLA are still working with.
 """
 
+import _thread
 import os
 import signal
 import sys
-from typing import NoReturn
+import threading
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 INTERRUPTED = 130  # 128 + SIGINT
+SOON = 0.01
+"""Seconds after which a lost ctrl-C is raised again: time enough for a callback to return."""
 
 
 def leave(*_: object) -> NoReturn:
@@ -33,6 +41,17 @@ def started() -> None:
     """From here on ctrl-C raises KeyboardInterrupt, as in every program."""
     if signal.getsignal(signal.SIGINT) is leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.unraisablehook = raise_again
+
+
+def raise_again(lost: "UnraisableHookArgs") -> None:
+    """Raise a lost KeyboardInterrupt once more; of another exception say what Python says."""
+    if lost.exc_type is KeyboardInterrupt:
+        again = threading.Timer(SOON, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def end(code: int) -> NoReturn:
