@@ -105,6 +105,13 @@ def parser() -> argparse.ArgumentParser:
         help="as well let it learn from each window after it is predicted, by SGD of this rate, "
         "clipped as in training",
     )
+    evaluate.add_argument(
+        "--cache",
+        type=int,
+        metavar="N",
+        help="as well let it look up what followed those of its last N states that were like the "
+        "present one",
+    )
 
     embed = commands.add_parser(
         "embed", help="the vectors that one run or two have of each token of a text"
@@ -283,7 +290,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             f"--split: unknown {arguments.split!r}; the known ones are {', '.join(SPLITS)}"
         )
     moved = _given(arguments, ("text", "data"))
-    _commands().evaluate_run(arguments.run, arguments.split, arguments.step, arguments.adapt, moved)
+    _commands().evaluate_run(
+        arguments.run, arguments.split, arguments.step, arguments.adapt, arguments.cache, moved
+    )
 
 
 def _embed(arguments: argparse.Namespace) -> None:

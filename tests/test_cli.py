@@ -102,8 +102,10 @@ def test_evaluate_agrees_with_the_training(capsys):
     assert f"Kneser-Ney: perplexity {report['mixture_perplexity']:.4f}" in out
     # After 30 updates the network has nothing to add: all the weight goes to the counts.
     assert report["mixture_perplexity"] == pytest.approx(report["kneser_ney_perplexity"], rel=1e-6)
-    assert main(["evaluate", "run", "--split", "train", "--step", "20"]) == 0
-    assert "over 10799 tokens, step 20" in capsys.readouterr().out
+    assert main("evaluate run --split train --step 20 --cache 30".split()) == 0
+    out = capsys.readouterr().out
+    assert "over 10799 tokens, step 20" in out
+    assert "with a cache, --cache 30: train perplexity" in out
 
 
 def test_sample_begins_with_the_prompt(capsys):
@@ -188,6 +190,7 @@ def test_a_run_without_a_name_gets_a_new_one():
         ("evaluate run --split dev", "the known ones are train, validation, test"),
         ("evaluate run --split test", "there is no test split"),
         ("evaluate run --adapt 0", "--adapt must be a positive number"),
+        ("evaluate run --cache 0", "--cache must be from 1 to 65,536 states, got 0"),
         ("train --resume run --config run/config.json", "leave out --config"),
         ("train --config nowhere.json", "cannot read nowhere.json: No such file"),
         ("train --config text.txt", "text.txt is damaged"),

@@ -16,6 +16,7 @@
 `checkpoints`             what survives a crash
 `evaluate` `generate`     what the model is good for
 `embed`                   what it makes of each token, layer by layer
+`neural_cache`            a memory of its last states beside it
 `comparison`              the network beside counting, and both together
 `report` `plots`          what is left at the end
 `spectrum`                what gradients do in the model

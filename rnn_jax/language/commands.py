@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 from pathlib import Path
@@ -25,6 +26,7 @@ from rnn_jax.language.generate import filters_of, one_text, write
 from rnn_jax.language.learner import Learner, load_params
 from rnn_jax.language.mesh import Split, meet
 from rnn_jax.language.model import count, reader
+from rnn_jax.language.neural_cache import LARGEST, cached, recall
 from rnn_jax.language.processes import from_first, is_first, mourned, same, together
 from rnn_jax.language.report import report
 from rnn_jax.language.run import Run
@@ -96,14 +98,23 @@ def sample_run(
 
 
 def evaluate_run(
-    folder: str, split: str, step: int | None, adapt: float | None, given: dict[str, Any]
+    folder: str,
+    split: str,
+    step: int | None,
+    adapt: float | None,
+    cache: int | None,
+    given: dict[str, Any],
 ) -> None:
-    """Print the perplexity of a run's model; with `adapt`, as well as it learns while it reads.
+    """Print the perplexity of a run's model.
 
-    `given` says where the text lies now, if it was moved.
+    With `adapt` as well that of one that learns while it reads, with `cache` that of one that
+    looks up what followed so many of its last states. `given` says where the text lies now, if it
+    was moved.
     """
     if adapt is not None and not 0 < adapt < math.inf:
         raise InputError(f"--adapt must be a positive number, got {adapt}")
+    if cache is not None and not 0 < cache <= LARGEST:
+        raise InputError(f"--cache must be from 1 to {LARGEST:,} states, got {cache}")
     run = Run.open(folder)
     config = run.config().resumed(**given)
     corpus = run.corpus(config)
@@ -136,12 +147,22 @@ def evaluate_run(
             f"with dynamic evaluation, --adapt {adapt}: {split} perplexity {found.perplexity:.4f} "
             f"over the same {found.tokens} tokens, loss {found.loss:.6f} nats"
         )
-    if split == "train":  # counts know their own text by heart
-        return
     tuned = None
     if split == "test":
         validation = corpus.split("validation")
         tuned = validation, token_losses(learner.model, loaded.params, *validation)
+    if cache is not None:
+        look_up = functools.partial(recall, learner.model, loaded.params, size=cache)
+        both = cached(
+            np.exp(-losses), look_up(*pairs), tuned and (np.exp(-tuned[1]), look_up(*tuned[0]))
+        )
+        print(
+            f"with a cache, --cache {cache}: {split} perplexity {both.perplexity:.4f} over the "
+            f"same {len(losses)} tokens, {both.weight:.2f} network + "
+            f"{1 - both.weight:.2f} cache of sharpness {both.sharpness:g}"
+        )
+    if split == "train":  # counts know their own text by heart
+        return
     for name, value in compare(corpus, pairs, losses, tuned).rows().items():
         print(f"{name}: perplexity {value:.4f}")
 
