@@ -1,5 +1,6 @@
 """What the tests of kernels share: on whatever machine, a cell learns, or is refused."""
 
+import dataclasses
 import functools
 
 import jax
@@ -7,6 +8,17 @@ import jax.numpy as jnp
 import pytest
 
 import rnn_jax as rnn
+
+
+@dataclasses.dataclass(frozen=True)
+class OneInput(rnn.LSTM):
+    """Whose gates read one array, and cut the sum."""
+
+    def project(self, params, xs):
+        return jnp.concatenate(super().project(params, xs), -1)
+
+    def recur(self, params, carry, z):
+        return tuple(jnp.split(z + carry.h @ params.w_hh, 4, axis=-1))
 
 
 def mean_square(cell, method):

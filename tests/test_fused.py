@@ -14,10 +14,12 @@ from jax.extend.core import jaxprs_in_params
 from jax.flatten_util import ravel_pytree
 
 import rnn_jax as rnn
+from rnn_jax.methods.kernel.deferred import Weight
+from rnn_jax.methods.kernel.program import program
 from rnn_jax.methods.kernel.rows import Rows, rows
 from tests import aot
 from tests.cases import CASES, assert_close
-from tests.kernels import mean_square, refused
+from tests.kernels import OneInput, mean_square, refused
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -208,10 +210,10 @@ def test_what_a_gpu_cannot_run_is_refused_by_name():
         r"multiplies an array of shape .*8.*, and a GPU takes 16 units at least; use BPTT\(\)",
     )
     refused(
-        rnn.LayerNormLSTM(8, 64),
+        OneInput(8, 64),
         jnp.float32,
         rnn.StructureError,
-        r"has a `split` of an array of shape \(16, 256\), .* cuts and joins nothing but products",
+        r"has a `split` of an array of shape \(16, 256\), .* cuts and joins nothing but weights",
     )
 
 
@@ -228,8 +230,9 @@ def kernels(f, *arguments):
     return [e for e in every if e.primitive.name == "pallas_call"]
 
 
-def test_every_kernel_multiplies_gate_by_gate_and_sums_in_float32(key):
-    cell = rnn.GRU(3, 8)
+@pytest.mark.parametrize(("cell", "products"), [(rnn.GRU, {3}), (rnn.LayerNormGRU, {3, 6})])
+def test_every_kernel_multiplies_gate_by_gate_and_sums_in_float32(cell, products, key):
+    cell = cell(3, 8)
     params, xs = cell.init(key, jnp.bfloat16), jnp.ones((1000, 2, 3), jnp.bfloat16)
 
     def loss(params):
@@ -241,12 +244,36 @@ def test_every_kernel_multiplies_gate_by_gate_and_sums_in_float32(key):
     for kernel in found:
         body = list(equations(kernel.params["jaxpr"]))
         names = [e.primitive.name for e in body]
-        assert names.count("dot_general") == 3
+        assert names.count("dot_general") in products
         assert not {"split", "concatenate"} & set(names)
         for e in body:
             if e.primitive.name == "dot_general":
                 assert {x.aval.dtype.name for x in e.invars} == {"bfloat16"}
                 assert e.outvars[0].aval.dtype == jnp.float32
+
+
+def test_what_is_cut_later_is_in_parts_from_the_start(rng):
+    def step(h, x, gain, w):
+        row = gain[None] * (x[:, :1] - h @ w)
+        row = row / row.max(-1, keepdims=True) + jnp.square(row).sum(-1, keepdims=True)
+        gates, n = jnp.split(row, [8], axis=-1)
+        gates = gates - gates.min(-1, keepdims=True)
+        r, z = jnp.split(gates, 2, axis=-1)
+        joined = jnp.concatenate([r * n, n, z], -1)
+        # What runs along a row needs all of it.
+        return [jnp.tanh(joined) @ w.T + jnp.cumsum(joined, -1)[:, :4]]
+
+    shapes = (2, 4), (2, 4), (12,), (4, 12)
+    arrays = [jnp.asarray(rng.normal(size=shape)) for shape in shapes]
+    found, held = program(step, arrays, 1)
+    assert not held
+    product = next(e for e in found.equations if e.primitive.name == "dot_general")
+    assert found.parts[product.outvars[0]] == (4, 4, 4)
+    weight = Weight(
+        lambda axis, start, size: jax.lax.slice_in_dim(arrays[3], start, start + size, axis=axis),
+        arrays[3].shape,
+    )
+    assert_close(found(*arrays[:3], weight), step(*arrays), 1e-12)
 
 
 def test_narrow_numbers_are_those_of_scan_to_their_rounding(key):
@@ -357,6 +384,10 @@ def test_compiled_for_a_tpu_v5e_a_training_step_is_two_kernels_and_no_loop(cell,
         (rnn.MGU, 128, jnp.float32),
         (rnn.Elman, 128, jnp.float32),
         (rnn.Elman, 256, jnp.bfloat16),
+        (rnn.LayerNormLSTM, 64, jnp.float32),
+        (rnn.LayerNormLSTM, 64, jnp.bfloat16),
+        (rnn.LayerNormGRU, 64, jnp.float32),
+        (rnn.LayerNormElman, 128, jnp.float32),
         # 768 numbers in heads, as FlashRNN has them: a program runs some rows of one head.
         (in_heads(rnn.LSTM), 64, jnp.bfloat16),
         (in_heads(rnn.LSTM), 128, jnp.bfloat16),

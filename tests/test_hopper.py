@@ -13,7 +13,7 @@ import pytest
 
 import rnn_jax as rnn
 from tests import aot
-from tests.kernels import mean_square, refused
+from tests.kernels import OneInput, mean_square, refused
 
 pytestmark = pytest.mark.usefixtures("no_rank_promotion")
 
@@ -155,6 +155,12 @@ def test_what_a_hopper_cannot_run_is_refused_by_name():
         jnp.bfloat16,
         rnn.StructureError,
         r"has a `reduce_sum` of an array of shape \(64, 64\), of which no group of threads has all",
+    )
+    a_hopper(
+        OneInput(8, 64),
+        jnp.bfloat16,
+        rnn.StructureError,
+        r"has a `add` of an array of shape \(64, 256\) that is cut or joined and no product",
     )
 
 

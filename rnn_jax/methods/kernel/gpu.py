@@ -12,7 +12,8 @@ from jax import lax
 
 from rnn_jax.arguments.settings import integer, positive, settle
 from rnn_jax.errors import ArgumentError, StructureError
-from rnn_jax.methods.kernel.program import Program, Weight
+from rnn_jax.methods.kernel.deferred import Weight
+from rnn_jax.methods.kernel.program import Program
 from rnn_jax.methods.kernel.scan import ORIGIN, Loop, Role, of_a_step
 
 KIB = 2**10
@@ -28,8 +29,8 @@ class GPU:
     others; the batch is filled up with rows that nobody reads. A size is a power of 2, and 16 at
     least where it is multiplied. The weights of the loop must fit in the shared memory of one
     multiprocessor: of an H100 those of an `LSTM` of 64 units in float32 and 128 in bfloat16, a
-    `GRU` of 128, an `Elman` of 128 and of 256 in bfloat16. The layer-normed cells with gates cut
-    what they have normalised, which Triton cannot.
+    `GRU` of 128, an `Elman` of 128 and of 256 in bfloat16. Triton cuts and joins no arrays: gates
+    are read from weights one by one, but inputs, states and outputs of a step are whole.
 
     Raises `ArgumentError` for settings that are not positive integers, and for rows that are no
     power of 2 from 16 on.
@@ -114,11 +115,10 @@ class GPU:
         for equation in traced.eqns:
             if equation.primitive.name != "slice" or equation.invars[0] not in traced.invars:
                 _check_operation(loop, equation)
-        read = [(part.shape(arrays[part.index]), arrays[part.index].dtype) for part in parts]
-        matrices = [(shape, dtype) for shape, dtype in read if 1 not in shape]
-        weights = sum(math.prod(shape) * dtype.itemsize for shape, dtype in matrices)
+        matrices = _multiplied(traced)
+        weights = sum(math.prod(x.shape) * x.dtype.itemsize for x in matrices)
         # What is multiplied by each part, and the last product, on their way between threads.
-        widest = max((n for shape, _ in matrices for n in shape), default=0)
+        widest = max((n for x in matrices for n in x.shape), default=0)
         needs = weights + (len(matrices) + 1) * self.rows * widest * 4
         if needs > self.memory:
             halves = 1
@@ -148,10 +148,27 @@ class _Part:
         cut = slice(self.start, self.start + self.size)
         return matrix[cut, :] if self.axis == 0 else matrix[:, cut]
 
-    def shape(self, matrix: Any) -> tuple[int, ...]:
-        """`(rows, columns)`."""
-        other = matrix.shape[1 - self.axis]
-        return (self.size, other) if self.axis == 0 else (other, self.size)
+
+def _multiplied(traced: Any) -> list[Any]:
+    """The parts of matrices that are multiplied by; twice where they are transposed as well.
+
+    Shared memory has each as the units that multiply read it.
+    """
+    known: dict[Any, tuple[Any, ...]] = {x: (x,) for x in traced.invars}
+    found = {}
+    for equation in traced.eqns:
+        name, (x, *others), (out, *_) = equation.primitive.name, equation.invars, equation.outvars
+        if name == "slice" and x in known:
+            limits = equation.params["start_indices"], equation.params["limit_indices"]
+            known[out] = (*known[x], limits)
+        elif name == "transpose" and x in known:
+            known[out] = (*known[x], "transposed")
+        elif name == "dot_general" and (w := others[0]) in known:
+            (_, (axis,)), _ = equation.params["dimension_numbers"]
+            turned = (axis == 1) != ("transposed" in known[w])
+            part = tuple(how for how in known[w] if how != "transposed")
+            found[*part, turned] = w.aval
+    return list(found.values())
 
 
 def _kernel(
@@ -226,7 +243,7 @@ def _check_operation(loop: Loop, equation: Any) -> None:
     elif name in _CUTS:
         reason = (
             f"has a `{name}` of an array of shape {shapes[0]}, and a kernel on a GPU cuts and "
-            "joins nothing but products with weights"
+            "joins nothing but weights and what is made of them"
         )
     else:
         return

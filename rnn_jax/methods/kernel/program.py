@@ -3,10 +3,11 @@
 A kernel has its matrices in memory, and the units that multiply have few forms. So a product with a
 weight is not worked out where the program has it, but where it is read: of `split(h @ w)` each gate
 is a product with its own part of w, and what backward is joined to be multiplied by `w^T` is a sum
-of products. No operation is left that cuts or joins lanes of numbers.
+of products. What lies between a product and where it is cut is worked out part by part, and a sum
+over its units is the sum of those of the parts. No operation is left that cuts or joins lanes of
+numbers.
 """
 
-import abc
 import dataclasses
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +15,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.extend.core import ClosedJaxpr, Literal
 
+from rnn_jax.methods.kernel.cuts import BY_PART, parts
+from rnn_jax.methods.kernel.deferred import joined, value
+from rnn_jax.methods.kernel.rules import RULES, Rule, bound, by_part, plain
 from rnn_jax.methods.kernel.stored import form
 from rnn_jax.recurrence.cotangent import NAME
 from rnn_jax.recurrence.dependence import called
@@ -30,6 +33,8 @@ class Program:
     equations: tuple[Any, ...]
     reads: tuple[bool, ...]
     """Of each argument of the function, whether the step reads it."""
+    parts: Mapping[Any, tuple[int, ...]]
+    """The sizes of the parts of the variables that are in parts."""
 
     @property
     def outputs(self) -> list[Any]:
@@ -41,23 +46,33 @@ class Program:
         """The variables that it reads of those of the function."""
         return list(itertools.compress(self.closed.jaxpr.invars, self.reads))
 
-    def __call__(self, *arguments: Any, rules: Mapping[str, "Rule"] | None = None) -> list[Any]:
+    def __call__(self, *arguments: Any, rules: Mapping[str, Rule] | None = None) -> list[Any]:
         """Run it for the arguments that it reads. One may be a `Weight`.
 
         By rules of a machine's own for some operations, given by name.
         """
         rules = {**RULES, **(rules or {})}
         jaxpr = self.closed.jaxpr
-        known = dict(zip(self.arguments, arguments, strict=True))
-        known.update(zip(jaxpr.constvars, self.closed.consts, strict=True))
+        known: dict[Any, Any] = {}
+
+        def keep(variables: Sequence[Any], values: Sequence[Any]) -> None:
+            for variable, x in zip(variables, values, strict=True):
+                sizes = self.parts.get(variable)
+                known[variable] = x if sizes is None else joined(x, sizes)
+
+        keep(self.arguments, arguments)
+        keep(jaxpr.constvars, self.closed.consts)
 
         def read(x: Any) -> Any:
             return x.val if isinstance(x, Literal) else known[x]
 
         for equation in self.equations:
             operands = list(map(read, equation.invars))
-            rule = rules.get(equation.primitive.name, plain)
-            known.update(zip(equation.outvars, rule(equation, operands), strict=True))
+            name, (out, *_) = equation.primitive.name, equation.outvars
+            rule = rules.get(name, plain)
+            if name in BY_PART and out in self.parts:
+                rule = by_part(rule, self.parts[out])
+            keep(equation.outvars, rule(equation, operands))
         return [value(read(x)) for x in jaxpr.outvars]
 
 
@@ -85,8 +100,9 @@ def program(
         if needed.intersection(equation.outvars):
             kept.append(equation)
             needed.update(x for x in equation.invars if not isinstance(x, Literal))
+    equations = tuple(reversed(kept))
     reads = tuple(i < carries or x in needed for i, x in enumerate(found.jaxpr.invars))
-    return Program(found, tuple(reversed(kept)), reads), held
+    return Program(found, equations, reads, parts(equations)), held
 
 
 def _inlined(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
@@ -102,171 +118,6 @@ def _inlined(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any]) -> lis
         elif inside is not None:
             results = _inlined(inside.jaxpr, inside.consts, operands)
         else:
-            results = _bound(equation, operands)
+            results = bound(equation, operands)
         known.update(zip(equation.outvars, results, strict=True))
     return list(map(read, jaxpr.outvars))
-
-
-def _bound(equation: Any, operands: Sequence[Any]) -> list[Any]:
-    found = equation.primitive.bind(*operands, **equation.params)
-    return list(found) if equation.primitive.multiple_results else [found]
-
-
-class Deferred(abc.ABC):
-    """What is not worked out before it is read."""
-
-    @abc.abstractmethod
-    def value(self) -> jax.Array:
-        """All of it."""
-
-
-Rule = Callable[[Any, Sequence[Any]], list[Any]]
-"""What an operation makes: `(equation, operands) -> results`."""
-
-
-class Weight(Deferred):
-    """A matrix in memory, read a part at a time."""
-
-    def __init__(
-        self,
-        part: Callable[[int, int, int], jax.Array],
-        shape: tuple[int, ...],
-        turned: bool = False,
-    ) -> None:
-        """`part(axis, start, size)` reads the rows or columns from `start` on."""
-        self._part, self._shape, self._turned = part, shape, turned
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """As the program sees it."""
-        return self._shape[::-1] if self._turned else self._shape
-
-    def part(self, axis: int, start: int, size: int) -> jax.Array:
-        """`size` rows or columns."""
-        if self._turned:
-            return jnp.matrix_transpose(self._part(1 - axis, start, size))
-        return self._part(axis, start, size)
-
-    def transposed(self) -> "Weight":
-        """The same numbers in memory."""
-        return Weight(self._part, self._shape, not self._turned)
-
-    def value(self) -> jax.Array:
-        """All of it."""
-        return self.part(0, 0, self.shape[0])
-
-
-class _Product(Deferred):
-    """`x @ w`, not worked out yet."""
-
-    def __init__(self, x: Any, weight: Weight, axis: int, equation: Any) -> None:
-        self._x, self._weight, self._axis, self._equation = x, weight, axis, equation
-        self._whole: jax.Array | None = None
-
-    def part(self, start: int, size: int) -> jax.Array:
-        """So many of its columns."""
-        weight, axis = self._weight, self._axis
-        if not isinstance(self._x, Joined):
-            return _dot(self._equation, self._x, weight.part(1 - axis, start, size), axis)
-        # The rows that belong to each part, all of their columns: here nothing is cut twice.
-        total: Any = None
-        at = 0
-        for part in self._x.parts:
-            rows = weight.part(axis, at, part.shape[-1])
-            term = _dot(self._equation, part, rows, axis)
-            total = term if total is None else total + term
-            at += part.shape[-1]
-        whole = size == weight.shape[1 - axis]
-        return total if whole else lax.slice_in_dim(total, start, start + size, axis=-1)
-
-    def value(self) -> jax.Array:
-        """All of its columns."""
-        if self._whole is None:
-            self._whole = self.part(0, self._weight.shape[1 - self._axis])
-        return self._whole
-
-
-class Joined(Deferred):
-    """Parts side by side on the last axis, not joined yet."""
-
-    def __init__(self, parts: Sequence[jax.Array]) -> None:
-        self.parts = parts
-
-    def value(self) -> jax.Array:
-        return jnp.concatenate(self.parts, -1)
-
-
-def value(x: Any) -> Any:
-    """It, worked out."""
-    return x.value() if isinstance(x, Deferred) else x
-
-
-def plain(equation: Any, operands: Sequence[Any]) -> list[Any]:
-    """As it is."""
-    return _bound(equation, list(map(value, operands)))
-
-
-def _dot_general(equation: Any, operands: Sequence[Any]) -> list[Any]:
-    x, w = operands
-    (left, right), batch = equation.params["dimension_numbers"]
-    x_axes = equation.invars[0].aval.ndim
-    if not isinstance(w, Weight) or (batch, left) != (((), ()), (x_axes - 1,)):
-        numbers = equation.params["dimension_numbers"]
-        return [_wide_sum(equation, value(x), value(w), numbers)]
-    return [_Product(x if isinstance(x, Joined) else value(x), w, right[0], equation)]
-
-
-def _dot(equation: Any, x: jax.Array, w: jax.Array, axis: int) -> jax.Array:
-    return _wide_sum(equation, x, w, (((x.ndim - 1,), (axis,)), ((), ())))
-
-
-def _wide_sum(equation: Any, x: jax.Array, w: jax.Array, numbers: Any) -> jax.Array:
-    """Narrow numbers are multiplied as they are, and summed in float32."""
-    (out,) = equation.outvars
-    wide = jnp.dtype(jnp.float32) if _is_narrow(out.aval.dtype) else out.aval.dtype
-    found = lax.dot_general(
-        x, w, numbers, precision=equation.params["precision"], preferred_element_type=wide
-    )
-    return found.astype(out.aval.dtype)
-
-
-def _transpose(equation: Any, operands: Sequence[Any]) -> list[Any]:
-    (x,) = operands
-    return [x.transposed()] if isinstance(x, Weight) else plain(equation, operands)
-
-
-def _split(equation: Any, operands: Sequence[Any]) -> list[Any]:
-    (x,) = operands
-    if not isinstance(x, _Product) or equation.params["axis"] != 1:
-        return plain(equation, operands)
-    sizes = list(map(int, equation.params["sizes"]))
-    return [x.part(sum(sizes[:i]), size) for i, size in enumerate(sizes)]
-
-
-def _concatenate(equation: Any, operands: Sequence[Any]) -> list[Any]:
-    if equation.params["dimension"] != equation.outvars[0].aval.ndim - 1:
-        return plain(equation, operands)
-    return [Joined(list(map(value, operands)))]
-
-
-def _widened(equation: Any, operands: Sequence[Any]) -> list[Any]:
-    """In float32: chips have no such function of narrower numbers."""
-    (x,), (out,) = map(value, operands), equation.outvars
-    if not _is_narrow(out.aval.dtype):
-        return plain(equation, operands)
-    return [y.astype(out.aval.dtype) for y in _bound(equation, [x.astype(jnp.float32)])]
-
-
-def _is_narrow(dtype: Any) -> bool:
-    return jnp.issubdtype(dtype, jnp.floating) and jnp.dtype(dtype).itemsize < 4
-
-
-_TRANSCENDENTAL = "cos erf exp exp2 expm1 log log1p logistic rsqrt sin sqrt tan tanh"
-
-RULES: dict[str, Rule] = {
-    "concatenate": _concatenate,
-    "dot_general": _dot_general,
-    "split": _split,
-    "transpose": _transpose,
-    **dict.fromkeys(_TRANSCENDENTAL.split(), _widened),
-}

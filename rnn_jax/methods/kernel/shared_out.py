@@ -13,7 +13,9 @@ from jax import lax
 from jax.extend.core import Literal
 
 from rnn_jax.errors import ArgumentError, DtypeError, StructureError
-from rnn_jax.methods.kernel.program import RULES, Deferred, Joined, Program, Rule, plain, value
+from rnn_jax.methods.kernel.deferred import Deferred, Joined, value
+from rnn_jax.methods.kernel.program import Program
+from rnn_jax.methods.kernel.rules import RULES, Rule, plain
 from rnn_jax.methods.kernel.scan import Loop, Role
 
 KIB = 2**10
@@ -77,7 +79,7 @@ class _Product(Deferred):
     shares: int
     multiply: Callable[[Terms], jax.Array]
 
-    def part(self, start: int, size: int) -> jax.Array:
+    def cut(self, start: int, size: int) -> jax.Array:
         """So many of its columns."""
         terms, at = [], 0
         for x in self.x.parts if isinstance(self.x, Joined) else [self.x]:
@@ -89,7 +91,7 @@ class _Product(Deferred):
 
     def value(self) -> jax.Array:
         """All of its columns."""
-        return self.part(0, self.weight.shape[1])
+        return self.cut(0, self.weight.shape[1])
 
 
 class Handed:
@@ -153,7 +155,6 @@ class SharedOut:
             "add_any": _add,
             **dict.fromkeys(_MOVES, self._broadcast),
             "dot_general": functools.partial(self._dot_general, multiply),
-            "split": self._split,
             "transpose": _transpose,
         }
         return self._step(*values, rules=rules)
@@ -231,6 +232,12 @@ class SharedOut:
     def _follow(self, equation: Any) -> tuple[str | None, ...]:
         """Which axes are those of the rows and the units in what an equation makes."""
         name, (out, *_) = equation.primitive.name, equation.outvars
+        cut = [x for x in equation.outvars if x in self._step.parts]
+        if cut and name not in ("dot_general", "concatenate"):
+            self._refuse(
+                f"has a `{name}` of an array of shape {cut[0].aval.shape} that is cut or joined "
+                "and no product"
+            )
         arrays = [x for x in equation.invars if not isinstance(x, Literal) and x.aval.ndim]
         if self._weights.intersection(arrays) and name != "dot_general":
             if name != "transpose":
@@ -300,13 +307,6 @@ class SharedOut:
         x = x if isinstance(x, Joined) else value(x)
         dtype = equation.outvars[0].aval.dtype
         return [_Product(x, w.transposed() if right else w, dtype, self.shares, multiply)]
-
-    def _split(self, equation: Any, operands: Sequence[Any]) -> list[Any]:
-        (x,), sizes = operands, list(map(int, equation.params["sizes"]))
-        if not isinstance(x, _Product) or equation.params["axis"] != 1:
-            shape = equation.invars[0].aval.shape
-            self._refuse(f"has a `split` of an array of shape {shape} that is no product")
-        return [x.part(sum(sizes[:i]), size) for i, size in enumerate(sizes)]
 
     def _refuse(self, why: str) -> NoReturn:
         raise StructureError(f"Fused: {self._name} {why}; use BPTT().")

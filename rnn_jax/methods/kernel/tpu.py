@@ -12,7 +12,8 @@ from jax import lax
 
 from rnn_jax.arguments.settings import optional, positive, settle
 from rnn_jax.errors import ArgumentError
-from rnn_jax.methods.kernel.program import Program, Weight
+from rnn_jax.methods.kernel.deferred import Weight
+from rnn_jax.methods.kernel.program import Program
 from rnn_jax.methods.kernel.scan import ORIGIN, Loop, Role
 
 MIB = 2**20
