@@ -123,6 +123,15 @@ def gradient_of_mean(cell, method, params, xs, marks):
     return jax.grad(loss, (0, 1), has_aux=True)(params, xs)
 
 
+@pytest.mark.parametrize("cell", [rnn.GRU(8, 96), rnn.LSTM(8, 96)], ids=["GRU", "LSTM"])
+def test_both_kernels_are_made_for_units_in_several_groups(cell, key):
+    params = jax.eval_shape(lambda: cell.init(key, jnp.bfloat16))
+    xs = jax.ShapeDtypeStruct((9, 70, 8), jnp.bfloat16)
+    _, step = mean_square(cell, rnn.Fused(rnn.Hopper()))
+    _, gradient = jax.eval_shape(step, params, xs)
+    assert jax.tree.map(jnp.shape, gradient) == jax.tree.map(jnp.shape, params)
+
+
 def test_what_a_hopper_cannot_run_is_refused_by_name():
     a_hopper = functools.partial(refused, machine=rnn.Hopper())
     a_hopper(

@@ -2,6 +2,7 @@
 
 import abc
 import itertools
+from bisect import bisect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -61,17 +62,20 @@ class Weight(Deferred):
 class Joined(Deferred):
     """Parts side by side on the last axis, not joined yet."""
 
-    def __init__(self, parts: Sequence[jax.Array]) -> None:
-        self.parts = parts
+    def __init__(self, parts: Sequence[jax.Array], sizes: Sequence[int]) -> None:
+        """Of `sizes` as the program sees them; a group of threads has less of each."""
+        self.parts, self.sizes = parts, sizes
 
     def value(self) -> jax.Array:
         return jnp.concatenate(self.parts, -1)
 
     def cut(self, start: int, size: int) -> Any:
         """Its parts from one on, which must begin and end there."""
-        ends = itertools.accumulate(part.shape[-1] for part in self.parts)
-        found = [x for x, end in zip(self.parts, ends, strict=True) if start < end <= start + size]
-        return found[0] if len(found) == 1 else Joined(found)
+        ends = list(itertools.accumulate(self.sizes))
+        first, last = bisect(ends, start), bisect(ends, start + size)
+        if last - first == 1:
+            return self.parts[first]
+        return Joined(self.parts[first:last], self.sizes[first:last])
 
 
 def joined(x: Any, sizes: Sequence[int]) -> Joined:
@@ -79,9 +83,14 @@ def joined(x: Any, sizes: Sequence[int]) -> Joined:
     if isinstance(x, Joined):
         return x
     if not isinstance(x, Deferred):
-        return Joined(lax.split(x, sizes, axis=x.ndim - 1))
+        return Joined(lax.split(x, sizes, axis=x.ndim - 1), sizes)
+    return Joined(cuts(x, sizes), sizes)
+
+
+def cuts(x: Deferred, sizes: Sequence[int]) -> list[Any]:
+    """Its columns, so many at a time."""
     starts = itertools.accumulate(sizes, initial=0)
-    return Joined([x.cut(start, size) for start, size in zip(starts, sizes, strict=False)])
+    return [x.cut(start, size) for start, size in zip(starts, sizes, strict=False)]
 
 
 def value(x: Any) -> Any:

@@ -4,7 +4,6 @@ A product with a weight is worked out where it is cut, and what is in parts part
 """
 
 import functools
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from rnn_jax.methods.kernel.cuts import is_last
-from rnn_jax.methods.kernel.deferred import Deferred, Joined, Weight, value
+from rnn_jax.methods.kernel.deferred import Deferred, Joined, Weight, cuts, value
 
 Rule = Callable[[Any, Sequence[Any]], list[Any]]
 """What an operation makes: `(equation, operands) -> results`."""
@@ -71,7 +70,7 @@ def by_part(rule: Rule, sizes: Sequence[int]) -> Rule:
             if "shape" in params:
                 params["shape"] = (*params["shape"][:-1], size)
             found += rule(equation.replace(params=params), own)
-        return [Joined(found)]
+        return [Joined(found, sizes)]
 
     return of_each
 
@@ -109,15 +108,19 @@ def _split(equation: Any, operands: Sequence[Any]) -> list[Any]:
     (x,), sizes = operands, list(map(int, equation.params["sizes"]))
     if not isinstance(x, Joined):
         return plain(equation, operands)
-    starts = itertools.accumulate(sizes, initial=0)
-    return [x.cut(start, size) for start, size in zip(starts, sizes, strict=False)]
+    return cuts(x, sizes)
 
 
 def _concatenate(equation: Any, operands: Sequence[Any]) -> list[Any]:
     if not is_last(equation.params["dimension"], equation.outvars[0]):
         return plain(equation, operands)
-    parts = ([*x.parts] if isinstance(x, Joined) else [value(x)] for x in operands)
-    return [Joined(list(itertools.chain.from_iterable(parts)))]
+    parts: list[Any] = []
+    sizes: list[int] = []
+    for variable, x in zip(equation.invars, operands, strict=True):
+        in_parts = isinstance(x, Joined)
+        parts += x.parts if in_parts else [value(x)]
+        sizes += x.sizes if in_parts else [variable.aval.shape[-1]]
+    return [Joined(parts, sizes)]
 
 
 def _reduction(combine: Callable[[jax.Array, jax.Array], jax.Array]) -> Rule:
