@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rnn_jax as rnn
-from rnn_jax.language import neural_cache
+from rnn_jax.language import evaluate
 from rnn_jax.language.baselines.mixture import best_weight, mix, perplexity
 from rnn_jax.language.config import Config
 from rnn_jax.language.evaluate import token_losses
@@ -45,7 +45,7 @@ def test_a_cache_is_what_followed_the_last_states(speaker, rng, monkeypatch, siz
     expected = by_hand(*speaker, tokens[:-1], tokens[1:], size)
     found = recall(*speaker, tokens[:-1], tokens[1:], size)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
-    monkeypatch.setattr(neural_cache, "_CHUNK", 5)
+    monkeypatch.setattr(evaluate, "_CHUNK", 5)
     in_chunks = recall(*speaker, tokens[:-1], tokens[1:], size)
     np.testing.assert_allclose(in_chunks, expected, rtol=1e-4, atol=1e-6)
 

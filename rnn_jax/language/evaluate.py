@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -63,16 +64,26 @@ def token_losses(
     """
     carry = model.initial_carry(params)
     found = np.empty(len(inputs))
-    for start in range(0, len(inputs), _CHUNK):
-        pieces = inputs[start : start + _CHUNK], targets[start : start + _CHUNK]
-        length = len(pieces[0])
-        # Padded to one length, so that one compiled function does for all: only the last chunk
-        # is padded, and nothing reads the carry after it.
-        xs, ys = (np.pad(np.asarray(piece, np.int32), (0, _CHUNK - length)) for piece in pieces)
+    for at, xs, ys in chunks(inputs, targets):
         carry, losses = _chunk(model, params, carry, xs, ys)
-        found[start : start + length] = losses[:length]
-        release(inputs)
+        found[at] = losses[: at.stop - at.start]
     return found
+
+
+def chunks(
+    inputs: np.ndarray, targets: np.ndarray
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Where each chunk of a text lies, and its tokens and targets, `(_CHUNK,)` int32 each.
+
+    Padded to one length, so that one compiled function does for all: only the last chunk is padded,
+    and nothing may read the carry after it.
+    """
+    for start in range(0, len(inputs), _CHUNK):
+        at = slice(start, min(start + _CHUNK, len(inputs)))
+        missing = _CHUNK - (at.stop - at.start)
+        xs, ys = (np.pad(np.asarray(x[at], np.int32), (0, missing)) for x in (inputs, targets))
+        yield at, xs, ys
+        release(inputs)
 
 
 def evaluate_adapting(

@@ -10,15 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 import rnn_jax as rnn
-from rnn_jax.language.baselines.mixture import best_weight, mix, perplexity
+from rnn_jax.language.baselines.mixture import best_weight, by_halves, mix, perplexity
+from rnn_jax.language.evaluate import chunks
 from rnn_jax.language.model import reader
-from rnn_jax.language.tokens import release
 
 SHARPNESSES = (2.0, 4.0, 8.0, 16.0, 32.0)
 """How much more a state counts that is more like the present one; the best is chosen."""
 LARGEST = 2**16
-"""States that a cache may have: more, and a chunk's similarities are gigabytes."""
-_CHUNK = 1024
+"""States that a cache may have: the similarities of a chunk of 1,024 tokens are 270 MB then."""
 
 
 class Cached(NamedTuple):
@@ -65,13 +64,9 @@ def recall(
     row = jax.eval_shape(lambda x: rnn.unroll(below, params, x)[1], jnp.zeros(1, jnp.int32))
     memory = Memory(jnp.zeros((size, *row.shape[1:]), row.dtype), jnp.full(size, -1))
     found = np.empty((len(SHARPNESSES), len(inputs)))
-    for start in range(0, len(inputs), _CHUNK):
-        pieces = inputs[start : start + _CHUNK], targets[start : start + _CHUNK]
-        length = len(pieces[0])
-        xs, ys = (np.pad(np.asarray(piece, np.int32), (0, _CHUNK - length)) for piece in pieces)
+    for at, xs, ys in chunks(inputs, targets):
         carry, memory, given = _chunk(below, params, carry, memory, xs, ys)
-        found[:, start : start + length] = given[:, :length]
-        release(inputs)
+        found[:, at] = given[:, : at.stop - at.start]
     return found
 
 
@@ -89,20 +84,20 @@ def cached(
             each half of this text chooses for the other half, and those named are the best for all.
     """
     if tuned is not None:
-        weight, index = _choice(*tuned)
-        found = mix(network, recalled[index], weight)
+        choice = _choice(*tuned)
+        found = _mixed(network, recalled, choice)
     elif len(network) < 2:
-        weight, index, found = 1.0, 0, network
+        choice, found = (1.0, 0), network
     else:
-        half = len(network) // 2
-        first, second = (network[:half], recalled[:, :half]), (network[half:], recalled[:, half:])
-        halves = []
-        for (p, qs), other in ((first, second), (second, first)):
-            weight, index = _choice(*other)
-            halves.append(mix(p, qs[index], weight))
-        weight, index = _choice(network, recalled)
-        found = np.concatenate(halves)
+        choice = _choice(network, recalled)
+        found = by_halves(network, recalled, _choice, _mixed)
+    weight, index = choice
     return Cached(weight, SHARPNESSES[index], perplexity(found))
+
+
+def _mixed(network: np.ndarray, recalled: np.ndarray, choice: tuple[float, int]) -> np.ndarray:
+    weight, index = choice
+    return mix(network, recalled[index], weight)
 
 
 def _choice(network: np.ndarray, recalled: np.ndarray) -> tuple[float, int]:

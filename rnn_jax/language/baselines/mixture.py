@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from rnn_jax.errors import ArgumentError, ShapeError
+
+Choice = TypeVar("Choice")
 
 _HALVINGS = 52  # of [0, 1]: as many as a float64 has binary digits
 
@@ -45,10 +48,22 @@ def mixture(p: np.ndarray, q: np.ndarray) -> Mixture:
     p, q = _checked(p, q)
     if len(p) < 2:
         raise ShapeError(f"mixture: a text of two halves is needed, got {len(p)} tokens.")
+    return Mixture(best_weight(p, q), perplexity(by_halves(p, q, best_weight, mix)))
+
+
+def by_halves(
+    p: np.ndarray,
+    q: np.ndarray,
+    choose: Callable[[np.ndarray, np.ndarray], Choice],
+    mixed: Callable[[np.ndarray, np.ndarray, Choice], np.ndarray],
+) -> np.ndarray:
+    """`mixed(p, q, choice)` of each half of a text, by what `choose(p, q)` makes of the other half.
+
+    Shapes: p `(T,)`, q `(..., T)`, the result `(T,)`; T >= 2.
+    """
     half = len(p) // 2
-    first, second = (p[:half], q[:half]), (p[half:], q[half:])
-    chosen = mix(*first, best_weight(*second)), mix(*second, best_weight(*first))
-    return Mixture(best_weight(p, q), perplexity(np.concatenate(chosen)))
+    first, second = (p[:half], q[..., :half]), (p[half:], q[..., half:])
+    return np.concatenate([mixed(*first, choose(*second)), mixed(*second, choose(*first))])
 
 
 def best_weight(p: np.ndarray, q: np.ndarray) -> float:

@@ -84,10 +84,10 @@ def joined(x: Any, sizes: Sequence[int]) -> Joined:
         return x
     if not isinstance(x, Deferred):
         return Joined(lax.split(x, sizes, axis=x.ndim - 1), sizes)
-    return Joined(cuts(x, sizes), sizes)
+    return Joined(pieces(x, sizes), sizes)
 
 
-def cuts(x: Deferred, sizes: Sequence[int]) -> list[Any]:
+def pieces(x: Deferred, sizes: Sequence[int]) -> list[Any]:
     """Its columns, so many at a time."""
     starts = itertools.accumulate(sizes, initial=0)
     return [x.cut(start, size) for start, size in zip(starts, sizes, strict=False)]

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from rnn_jax.methods.kernel.cuts import is_last
-from rnn_jax.methods.kernel.deferred import Deferred, Joined, Weight, cuts, value
+from rnn_jax.methods.kernel.deferred import Deferred, Joined, Weight, pieces, value
 
 Rule = Callable[[Any, Sequence[Any]], list[Any]]
 """What an operation makes: `(equation, operands) -> results`."""
@@ -108,7 +108,7 @@ def _split(equation: Any, operands: Sequence[Any]) -> list[Any]:
     (x,), sizes = operands, list(map(int, equation.params["sizes"]))
     if not isinstance(x, Joined):
         return plain(equation, operands)
-    return cuts(x, sizes)
+    return pieces(x, sizes)
 
 
 def _concatenate(equation: Any, operands: Sequence[Any]) -> list[Any]:
