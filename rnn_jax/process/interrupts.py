@@ -5,7 +5,6 @@ of native code. A callback of the garbage collector, as JAX has them, loses what
 When the program ends, Python tears down what threads of XLA are still working with.
 """
 
-import _thread
 import os
 import signal
 import sys
@@ -47,7 +46,9 @@ def started() -> None:
 def raise_again(lost: "UnraisableHookArgs") -> None:
     """Raise a lost KeyboardInterrupt once more; of another exception say what Python says."""
     if lost.exc_type is KeyboardInterrupt:
-        again = threading.Timer(SOON, _thread.interrupt_main)
+        # To the thread itself, as from the keyboard: that also wakes it where it waits.
+        main = threading.main_thread().ident
+        again = threading.Timer(SOON, signal.pthread_kill, (main, signal.SIGINT))
         again.daemon = True
         again.start()
     else:
