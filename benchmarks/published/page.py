@@ -1,6 +1,7 @@
 """`python -m benchmarks.published.page`: docs/published.md, out of the results."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean, stdev
@@ -42,10 +43,26 @@ def page(results: Iterable[dict]) -> str:
     tasks: dict[str, list[dict]] = {}
     for result in results:
         tasks.setdefault(result["task"], []).append(result)
-    return "\n".join([HEAD, *(section(task, found) for task, found in sorted(tasks.items()))])
+    usual = usually(result["machine"] for found in tasks.values() for result in found)
+    said = f"Where a row says nothing else, it was measured on: {about({'machine': usual})}."
+    sections = (section(task, found, usual) for task, found in sorted(tasks.items()))
+    return "\n".join([HEAD, fill(said, 100, break_on_hyphens=False), "", *sections])
 
 
-def section(task: str, results: list[dict]) -> str:
+def usually(machines: Iterable[dict]) -> dict:
+    """What most of them have, but for what is of a day."""
+    found: dict[str, Counter] = {}
+    for machine in machines:
+        for key, value in machine.items():
+            found.setdefault(key, Counter())[value] += 1
+    return {
+        key: values.most_common(1)[0][0]
+        for key, values in found.items()
+        if key not in ("date", "commit")
+    }
+
+
+def section(task: str, results: list[dict], usual: dict) -> str:
     """Others and ours, how ours were made, and what did not work."""
     published = _once(row for result in results for row in result["published"])
     ours = [row for result in results for row in ours_of(result)]
@@ -63,8 +80,11 @@ def section(task: str, results: list[dict]) -> str:
         lines += [f"![{task}]({PICTURES}/{picture})", ""]
     for result in results:
         note = f" ({result['note']})" if result["note"] else ""
+        machine = {
+            key: value for key, value in result["machine"].items() if value != usual.get(key)
+        }
         lines += [
-            f"**{result['name']}**: {spent(result)}{note}; {about(result)}.",
+            f"**{result['name']}**: {spent(result)}{note}; {about({'machine': machine})}.",
             "",
             "```sh",
             result["command"],
@@ -93,15 +113,20 @@ def ours_of(result: dict) -> list[dict]:
 def spent(result: dict) -> str:
     """What the result took."""
     runs = result.get("runs", [result])
-    minutes, processor = (fmean(run[clock] for run in runs) for clock in CLOCKS)
+    whole, processor = (_duration(fmean(run[clock] for run in runs)) for clock in CLOCKS)
     if "rows" in result:
-        return f"{minutes:.0f} minutes, and {processor:.0f} of one core"
+        return f"{whole}, and {processor} of one core"
     seeds = f"{len(runs)} seeds" if len(runs) > 1 else "one seed"
     return (
         f"{runs[0]['parameters']:,} parameters, {seeds}, "
-        f"{fmean(run['history'][-1]['step'] for run in runs):,.0f} updates, {minutes:.0f} "
-        f"minutes of training a run and {processor:.0f} of one core"
+        f"{fmean(run['history'][-1]['step'] for run in runs):,.0f} updates, {whole} of training "
+        f"a run and {processor} of one core"
     )
+
+
+def _duration(minutes: float) -> str:
+    """In minutes, or in seconds if those are few."""
+    return f"{60 * minutes:.0f} seconds" if minutes < 2 else f"{minutes:.0f} minutes"
 
 
 def _once(items: Iterable) -> list:
