@@ -115,6 +115,15 @@ def test_a_command_leaves_a_result_from_which_the_page_is_made(tmp_path, monkeyp
     assert found["command"] in text
 
 
+def test_a_row_says_where_its_machine_is_not_the_usual_one():
+    (usual, *_) = page.read()
+    other = usual | {"name": "theirs", "machine": usual["machine"] | {"processor": "abacus"}}
+    text = page.page([usual, usual, other])
+    assert text.count(f"processor {usual['machine']['processor']}") == 1
+    (row,) = [line for line in text.splitlines() if "abacus" in line]
+    assert row.startswith("**theirs**")
+
+
 def test_the_page_shows_the_results():
     assert page.PAGE.read_text() == page.page(page.read())
 
