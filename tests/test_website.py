@@ -43,7 +43,7 @@ def test_a_name_is_found_where_it_is_defined():
     home, _, note = definition("rnn_jax", "Carry")  # through two imports
     assert home == "rnn_jax.recurrence.recurrence"
     assert "what one step hands to the next" in note
-    assert definition("rnn_jax.interop.linen", "RNN")[0] == "rnn_jax.interop.linen_module"
+    assert definition("rnn_jax.interop.linen", "RNN")[0] == "rnn_jax.interop.linen_rnn"
     with pytest.raises(LookupError, match="no statement that makes it"):
         definition("rnn_jax.unroll", "roll")
 

@@ -26,7 +26,8 @@ from rnn_jax.noise import some_key
 from rnn_jax.recurrence.memory import readers
 
 if TYPE_CHECKING:
-    from rnn_jax.interop.linen_module import RNN, CellModule
+    from rnn_jax.interop.linen_module import CellModule
+    from rnn_jax.interop.linen_rnn import RNN
 
 
 def _one(name: str, field: str, gate: str = "") -> Array:
@@ -209,7 +210,7 @@ def __getattr__(name: str) -> Any:
     """`RNN`, a class of Flax, which is imported where it is asked for."""
     if name != "RNN":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from rnn_jax.interop.linen_module import RNN
+    from rnn_jax.interop.linen_rnn import RNN
 
     return RNN
 

@@ -23,7 +23,8 @@ from rnn_jax.interop.nesting import nested, unnested
 from rnn_jax.interop.own import ELMAN, GRU_, LSTM_
 
 if TYPE_CHECKING:
-    from rnn_jax.interop.nnx_module import RNN, CellModule
+    from rnn_jax.interop.nnx_module import CellModule
+    from rnn_jax.interop.nnx_rnn import RNN
 
 
 def _dense(gates: str, bias_at: str) -> tuple[Array, ...]:
@@ -197,7 +198,7 @@ def __getattr__(name: str) -> Any:
     """`RNN`, a class of Flax, which is imported where it is asked for."""
     if name != "RNN":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from rnn_jax.interop.nnx_module import RNN
+    from rnn_jax.interop.nnx_rnn import RNN
 
     return RNN
 
