@@ -1,6 +1,7 @@
 """`python -m benchmarks.published.page`: docs/published.md, out of the results."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -45,8 +46,13 @@ def page(results: Iterable[dict]) -> str:
         tasks.setdefault(result["task"], []).append(result)
     usual = usually(result["machine"] for found in tasks.values() for result in found)
     said = f"Where a row says nothing else, it was measured on: {about({'machine': usual})}."
-    sections = (section(task, found, usual) for task, found in sorted(tasks.items()))
+    sections = (section(task, tasks[task], usual) for task in sorted(tasks, key=_numbered))
     return "\n".join([HEAD, fill(said, 100, break_on_hyphens=False), "", *sections])
+
+
+def _numbered(task: str) -> list[str | int]:
+    """The words of a heading and its numbers, which order it as numbers do."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", task)]
 
 
 def usually(machines: Iterable[dict]) -> dict:
