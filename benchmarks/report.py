@@ -30,8 +30,13 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def about(result: dict) -> str:
-    """The machine in a line."""
-    return ", ".join(f"{key} {value}" for key, value in result["machine"].items() if value)
+    """The machine of a result in a line."""
+    return listed(result["machine"])
+
+
+def listed(machine: dict) -> str:
+    """What is known of a machine, or a part of it, in a line."""
+    return ", ".join(f"{key} {value}" for key, value in machine.items() if value)
 
 
 def with_machine(**content: object) -> dict:

@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from textwrap import fill
 
 from benchmarks.published.harness import CLOCKS, HERE, read_table
-from benchmarks.report import RESULTS, about, table
+from benchmarks.report import RESULTS, listed, table
 
 PAGE = HERE.parent.parent / "docs" / "published.md"
 PICTURES = "../benchmarks/results/published"
@@ -45,7 +45,7 @@ def page(results: Iterable[dict]) -> str:
     for result in results:
         tasks.setdefault(result["task"], []).append(result)
     usual = usually(result["machine"] for found in tasks.values() for result in found)
-    said = f"Where a row says nothing else, it was measured on: {about({'machine': usual})}."
+    said = f"Where a row says nothing else, it was measured on: {listed(usual)}."
     sections = (section(task, tasks[task], usual) for task in sorted(tasks, key=_numbered))
     return "\n".join([HEAD, fill(said, 100, break_on_hyphens=False), "", *sections])
 
@@ -86,11 +86,11 @@ def section(task: str, results: list[dict], usual: dict) -> str:
         lines += [f"![{task}]({PICTURES}/{picture})", ""]
     for result in results:
         note = f" ({result['note']})" if result["note"] else ""
-        machine = {
+        unusual = {
             key: value for key, value in result["machine"].items() if value != usual.get(key)
         }
         lines += [
-            f"**{result['name']}**: {spent(result)}{note}; {about({'machine': machine})}.",
+            f"**{result['name']}**: {spent(result)}{note}; {listed(unusual)}.",
             "",
             "```sh",
             result["command"],
