@@ -43,6 +43,7 @@ from rnn_jax.cells.reset_before_gru import ResetBeforeGRU, ResetBeforeGRUParams
 from rnn_jax.cells.rglru import RGLRU, RGLRUParams
 from rnn_jax.cells.s5 import S5, S5Params
 from rnn_jax.cells.selective_ssm import SelectiveSSM, SelectiveSSMParams
+from rnn_jax.combinators.at_each import AtEach, AtEachLayer, at_each
 from rnn_jax.combinators.bidirectional import (
     Bidirectional,
     BidirectionalCarry,
@@ -122,6 +123,8 @@ __all__ = [
     "TPU",
     "ArgumentError",
     "Associative",
+    "AtEach",
+    "AtEachLayer",
     "Automatic",
     "Bidirectional",
     "BidirectionalCarry",
@@ -233,6 +236,7 @@ __all__ = [
     "WithMethodLayer",
     "Zoneout",
     "analysis",
+    "at_each",
     "attention",
     "batching",
     "bidirectional",

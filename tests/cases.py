@@ -233,6 +233,8 @@ CASES = [
         reference.loop(reference.heads(reference.lstm, 2)),
         RECURRENCE,
     ),
+    # One more batch axis to the cell inside, and its oracle takes any.
+    Case("at-each", lambda: rnn.at_each(rnn.LSTM(2, 3), 2), lstm, NOTHING),
     Case("wide-carry", lambda: rnn.wide_carry(rnn.LSTM(2, 3)), lstm, ARITHMETIC),
     Case("learned-carry", lambda: rnn.learned_carry(rnn.Elman(2, 3)), reference.around(elman)),
     Case(
@@ -262,6 +264,12 @@ CASES = [
         lambda: rnn.bidirectional(rnn.LSTM(2, 3), rnn.GRU(2, 2)),
         reference.bidirectional(lstm, gru, lambda f, b: np.concatenate([f, b], -1)),
         DIRECTION,
+    ),
+    Case(
+        "at-each-bidirectional",
+        lambda: rnn.at_each(rnn.bidirectional(rnn.Elman(2, 1), rnn.Elman(2, 1)), 3),
+        reference.bidirectional(elman, elman, lambda f, b: np.concatenate([f, b], -1)),
+        NOTHING,
     ),
     Case(
         "deep",

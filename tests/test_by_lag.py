@@ -124,13 +124,16 @@ def test_the_lags_of_the_weight_gradient_add_up_to_it(case):
     cell, params, xs = case.cell, case.params(), case.xs(4)
     start = case.carry(params)
 
+    def loss(ys, targets):
+        return squares(ys.reshape(4, -1), targets)  # whatever a layer emits is one step's
+
     @jax.jit
     def outcomes(params):
         def mean_loss(params):
             _, ys = rnn.unroll(cell, params, xs, start, method=rnn.Scan())
-            return squares(ys, None).mean()
+            return loss(ys, None).mean()
 
-        split = rnn.analysis.weight_gradient_by_lag(cell, params, xs, start, loss=squares)
+        split = rnn.analysis.weight_gradient_by_lag(cell, params, xs, start, loss=loss)
         return jax.grad(mean_loss)(params), jax.tree.map(lambda g: g.sum(0), split)
 
     grads, total = outcomes(params)

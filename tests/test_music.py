@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import rnn_jax as rnn
 from benchmarks.published import harness, music
+from benchmarks.published.keys import AroundParams
 from rnn_jax.language.config import Config
+from tests.cases import params_of
 
 CHORDS = [(60, 64, 67), (57, 60, 64), (62, 65, 69), (55, 59, 62)]
 
@@ -51,6 +54,8 @@ SETTINGS = {
     "semitones": 2,
 }
 
+AT_KEYS = SETTINGS | {"hidden": 8, "seen": 6, "reach": [9, 4]}
+
 
 def test_both_forms_are_the_same_music(folder):
     one, other = (music.read(folder / f"song.{form}", "valid") for form in ("json", "npz"))
@@ -61,9 +66,10 @@ def test_both_forms_are_the_same_music(folder):
     assert len(music.read(folder / "test.npz", "test")) == 3
 
 
-def test_who_knows_nothing_pays_a_bit_a_key(folder):
+@pytest.mark.parametrize("settings", [SETTINGS, AT_KEYS], ids=["at once", "at keys"])
+def test_who_knows_nothing_pays_a_bit_a_key(folder, settings):
     """Logits of 0 say that every key is as likely down as up, whatever is padded and batched."""
-    problem = music.build(folder, SETTINGS, 0)
+    problem = music.build(folder, settings, 0)
     zeros = jax.tree.map(jnp.zeros_like, problem.params)
     for file in (None, folder / "test.npz"):
         found = problem.score(zeros, file)["NLL"]
@@ -89,11 +95,33 @@ def test_music_is_moved_as_a_whole(frames, semitones, seed):
             np.testing.assert_array_equal(np.nonzero(one)[0] + by, np.nonzero(other)[0])
 
 
+def test_networks_at_keys_foretell_moved_music_as_moved():
+    """But for the ends of the piano, around which there is less, as long as no key is special."""
+    model = music.network(AT_KEYS).deterministic()
+    params = params_of(model, jnp.float32)
+    frames = np.zeros((5, music.KEYS), np.float32)
+    frames[np.arange(5), [30, 37, 41, 44, 33]] = 1
+    _, low = rnn.unroll(model, params, frames)
+    _, high = rnn.unroll(model, params, np.roll(frames, 12, axis=1))
+    inner = slice(20, 60)
+    assert np.abs(high[:, 32:72] - low[:, inner]).max() > 0.1, "params_of made each key special"
+
+    plain = [
+        p._replace(place=jnp.zeros_like(p.place)) if isinstance(p, AroundParams) else p
+        for p in params
+    ]
+    _, low = rnn.unroll(model, tuple(plain), frames)
+    _, high = rnn.unroll(model, tuple(plain), np.roll(frames, 12, axis=1))
+    assert np.ptp(low[:, inner], axis=1).min() > 0.1, "keys see what is around them"
+    np.testing.assert_allclose(high[:, 32:72], low[:, inner], atol=1e-5)
+
+
 @pytest.mark.slow
-def test_chords_that_repeat_are_learned(folder, tmp_path):
+@pytest.mark.parametrize("settings", [SETTINGS, AT_KEYS], ids=["at once", "at keys"])
+def test_chords_that_repeat_are_learned(folder, tmp_path, settings):
     """One in four says which is next: far below what each key costs by how often it is down."""
     config = Config(epochs=60, learning_rate=0.02, warmup=0, weight_decay=0.0, average=0.9)
-    settings = SETTINGS | {"semitones": 0}
+    settings = settings | {"semitones": 0}
     problem = music.build(folder, settings, 0)
     trained = harness.train(problem, config, tmp_path / "run", settings)
     rates = np.concatenate(music.read(folder / "song.npz", "train")).mean(0)

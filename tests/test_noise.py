@@ -8,7 +8,7 @@ from jax.flatten_util import ravel_pytree
 
 import rnn_jax as rnn
 from rnn_jax.noise import Noisy
-from rnn_jax.recurrence.steps import Steps
+from rnn_jax.recurrence.steps import Steps, select
 from tests import reference
 from tests.cases import Case, assert_close, params_of, plain
 
@@ -27,6 +27,11 @@ MODELS = [
         lambda: rnn.variational(
             rnn.time_scales(rnn.zoneout(rnn.Elman(2, 3), 0.5), 0.5, 9.0), 0.3, 0.4
         ),
+        None,
+    ),
+    Case(
+        "at-each",
+        lambda: rnn.at_each(rnn.stack(rnn.GRU(2, 3), rnn.Dropout(3, 0.4)), 2),
         None,
     ),
     Case(
@@ -88,16 +93,16 @@ def test_every_method_and_step_draw_the_same_noise(case):
 def test_padding_changes_no_noise(case):
     params, xs = case.params(), case.xs(5, 2)
     lengths = jnp.array([5, 3])
-    valid = (jnp.arange(5)[:, None] < lengths[None])[..., None]
+    valid = jnp.arange(5)[:, None] < lengths[None]
 
     @jax.jit
     def both(xs):
-        padded = jnp.where(valid, xs, jnp.nan)
+        padded = select(valid, xs, jnp.full_like(xs, jnp.nan))
         _, ys = rnn.unroll(case.cell, params, padded, lengths=lengths, key=KEY)
         return ys, rnn.unroll(case.cell, params, xs, key=KEY)[1]
 
     ys, whole = both(xs)
-    assert_close(ys, jnp.where(valid, whole, 0), 1e-12)
+    assert_close(ys, select(valid, whole, jnp.zeros_like(whole)), 1e-12)
 
 
 @every_model

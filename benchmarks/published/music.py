@@ -6,7 +6,7 @@ keys as bits, `train_lengths`, and the same of `valid`; or a JSON of pitches a q
 
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,13 +17,18 @@ import optax
 
 import rnn_jax as rnn
 from benchmarks.published.harness import Problem, main
+from benchmarks.published.keys import at_keys
 from rnn_jax import batching
 from rnn_jax.language.errors import InputError
 
 KEYS, LOWEST = 88, 21
 """Of a piano, and the pitch of the first of them."""
-CELLS = {"elman": rnn.Elman, "gru": rnn.GRU, "lstm": rnn.LSTM}
-ROWS = 16
+CELLS: dict[str, Callable[[int, int], rnn.Cell]] = {
+    "elman": rnn.Elman,
+    "gru": rnn.GRU,
+    "lstm": rnn.LSTM,
+}
+ROWS = 4
 """Pieces that are scored side by side."""
 
 
@@ -84,15 +89,21 @@ def build(data: Path, settings: dict, seed: int) -> Problem:
 
 
 def network(settings: dict) -> rnn.Stack:
-    """A frame -> logits of the next: recurrent layers, each behind the one before."""
-    hidden, rate, reads = settings["hidden"], settings["dropout"], KEYS
+    """A frame -> logits of the next: of all keys at once, or with a `reach` at each key."""
+    cell, rate = CELLS[settings["cell"]], settings["dropout inputs"]
+    inputs = [rnn.Dropout(KEYS, rate)] if rate else []
+    layers = at_keys(KEYS, cell, settings) if "reach" in settings else at_once(cell, settings)
+    return rnn.stack(*inputs, *layers)
+
+
+def at_once(cell: Callable[[int, int], rnn.Cell], settings: dict) -> list[rnn.Cell]:
+    """Recurrent layers, each behind the one before."""
+    hidden, reads = settings["hidden"], KEYS
     layers: list[rnn.Cell] = []
-    if settings["dropout inputs"]:
-        layers.append(rnn.Dropout(KEYS, settings["dropout inputs"]))
     for _ in range(settings["layers"]):
-        layers += [CELLS[settings["cell"]](reads, hidden), rnn.Dropout(hidden, rate)]
+        layers += [cell(reads, hidden), rnn.Dropout(hidden, settings["dropout"])]
         reads = hidden
-    return rnn.stack(*layers, rnn.Dense(hidden, KEYS))
+    return [*layers, rnn.Dense(hidden, KEYS)]
 
 
 def frame_costs(

@@ -15,6 +15,7 @@ from flax import nnx
 
 import rnn_jax as rnn
 from rnn_jax.interop.nnx import from_nnx
+from rnn_jax.recurrence.steps import select
 from tests.cases import assert_close
 from tests.peers import linen_homes, nnx_homes, parity
 from tests.peers.flax_cells import ATTENDING, OUR_CELLS, SIZES, XS
@@ -47,7 +48,7 @@ def test_a_cell_of_ours_has_the_numbers_of_unroll_in_flax(name, home):
         options = {"seq_lengths": lengths, "return_carry": True}
         carry, ys = HOMES[home](cell, params, xs, options, {"time_major": True})
         valid = jnp.asarray(parity.happens(LENGTHS[0]))
-        return carry, jnp.where(valid[..., None], ys, 0.0)
+        return carry, select(valid, ys, jnp.zeros_like(ys))
 
     def ours(params, xs, lengths):
         return rnn.unroll(cell, params, xs, lengths=lengths)

@@ -93,6 +93,11 @@ ROWS = {
         rnn.ArgumentError,
         r"behind it, 4 numbers of the context.*more than 4 numbers; GRU\(.*reads \(4,\)",
     ),
+    "at_each: a memory": (
+        lambda: rnn.at_each(DECODER, 2),
+        rnn.ArgumentError,
+        r"at_each: Stack\(.* attends to a memory of each sequence",
+    ),
     "attention.attentive: tokens": (
         lambda: attentive(MODEL, ATTENTION),
         rnn.ArgumentError,

@@ -53,6 +53,16 @@ ROWS = {
         rnn.ArgumentError,
         "LayerStack: layers must have at least one layer",
     ),
+    "at_each: no layer": (
+        lambda: rnn.at_each(3, 2),
+        rnn.ArgumentError,
+        "at_each: the layer is 3, which is not a rnn_jax.Layer",
+    ),
+    "at_each: half a place": (
+        lambda: rnn.at_each(CELL, 0.5),
+        rnn.ArgumentError,
+        r"at_each: places must be a positive integer, got 0.5",
+    ),
     "heads: a stack": (
         lambda: rnn.heads(MODEL, 2),
         rnn.ArgumentError,
