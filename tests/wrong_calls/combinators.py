@@ -63,6 +63,16 @@ ROWS = {
         rnn.ArgumentError,
         r"at_each: places must be a positive integer, got 0.5",
     ),
+    "AtEach: a layer in two directions": (
+        lambda: rnn.AtEach(rnn.bidirectional(CELL, CELL), 2),
+        rnn.StructureError,
+        r"AtEach: layer must be a Cell, got Bidirectional\(forward=Elman\(",
+    ),
+    "AtEachLayer: no place": (
+        lambda: rnn.AtEachLayer(CELL, 0),
+        rnn.ArgumentError,
+        "AtEachLayer: places must be a positive integer, got 0",
+    ),
     "heads: a stack": (
         lambda: rnn.heads(MODEL, 2),
         rnn.ArgumentError,
