@@ -1,10 +1,12 @@
 """The table of polyphonic music: what is read, how it is moved, and what a frame costs."""
 
+import itertools
 import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,9 +14,10 @@ from hypothesis.extra import numpy as hnp
 
 import rnn_jax as rnn
 from benchmarks.published import harness, music
-from benchmarks.published.keys import AroundParams
+from benchmarks.published.frames import Joint
+from benchmarks.published.keys import AroundParams, at_keys
 from rnn_jax.language.config import Config
-from tests.cases import params_of
+from tests.cases import arrays, params_of
 
 CHORDS = [(60, 64, 67), (57, 60, 64), (62, 65, 69), (55, 59, 62)]
 
@@ -55,6 +58,10 @@ SETTINGS = {
 }
 
 AT_KEYS = SETTINGS | {"hidden": 8, "seen": 6, "reach": [9, 4]}
+JOINT = AT_KEYS | {"along keys": 5}
+every_network = pytest.mark.parametrize(
+    "settings", [SETTINGS, AT_KEYS, JOINT], ids=["at once", "at keys", "joint"]
+)
 
 
 def test_both_forms_are_the_same_music(folder):
@@ -66,7 +73,7 @@ def test_both_forms_are_the_same_music(folder):
     assert len(music.read(folder / "test.npz", "test")) == 3
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, AT_KEYS], ids=["at once", "at keys"])
+@every_network
 def test_who_knows_nothing_pays_a_bit_a_key(folder, settings):
     """Logits of 0 say that every key is as likely down as up, whatever is padded and batched."""
     problem = music.build(folder, settings, 0)
@@ -97,7 +104,7 @@ def test_music_is_moved_as_a_whole(frames, semitones, seed):
 
 def test_networks_at_keys_foretell_moved_music_as_moved():
     """But for the ends of the piano, around which there is less, as long as no key is special."""
-    model = music.network(AT_KEYS).deterministic()
+    model = music.network(AT_KEYS).deterministic().over_time
     params = params_of(model, jnp.float32)
     frames = np.zeros((5, music.KEYS), np.float32)
     frames[np.arange(5), [30, 37, 41, 44, 33]] = 1
@@ -116,8 +123,24 @@ def test_networks_at_keys_foretell_moved_music_as_moved():
     np.testing.assert_allclose(high[:, 32:72], low[:, inner], atol=1e-5)
 
 
+def test_the_frames_that_can_be_are_as_likely_as_one():
+    """All 16 of four keys, given the same past: a distribution of frames as a whole."""
+    keys, settings = 4, {"hidden": 3, "seen": 2, "reach": [2], "dropout": 0.0}
+    over_keys = rnn.stack(rnn.GRU(4, 5), rnn.Dense(5, 1))
+    model = Joint(rnn.stack(*at_keys(keys, rnn.GRU, settings)), over_keys)
+    params = arrays(jax.eval_shape(model.init, jax.random.key(0)), seed=0)
+    past = np.random.default_rng(0).integers(0, 2, (3, 1, keys))
+    lasts = np.array(list(itertools.product([0, 1], repeat=keys)))
+    frames = np.concatenate([np.repeat(past, 16, axis=1), lasts[None]]).astype(np.float32)
+    logits = model.logits(params, jnp.asarray(frames), jnp.full(16, 3), None)
+    costs = optax.sigmoid_binary_cross_entropy(logits, frames[1:])[-1].sum(-1)
+    np.testing.assert_allclose(np.exp(-costs).sum(), 1, rtol=1e-5)
+    assert np.ptp(logits[-1, :, -1]) > 0.1, "the highest key knows of those below"
+    assert np.ptp(logits[-1, :, 0]) < 1e-6, "the lowest does not know of those above"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [SETTINGS, AT_KEYS], ids=["at once", "at keys"])
+@every_network
 def test_chords_that_repeat_are_learned(folder, tmp_path, settings):
     """One in four says which is next: far below what each key costs by how often it is down."""
     config = Config(epochs=60, learning_rate=0.02, warmup=0, weight_decay=0.0, average=0.9)

@@ -74,7 +74,7 @@ class Reshape(rnn.Memoryless):
 
 
 def at_keys(keys: int, cell: Callable[[int, int], rnn.Cell], settings: dict) -> list[rnn.Cell]:
-    """A frame -> logits of the next, by one small network at every key; after Johnson (2017).
+    """A frame -> what the past says of each key `(keys, hidden)`; after Johnson (2017).
 
     Each layer shows every key's cell what is around it in the layer below; so music is the same
     wherever it is on the piano, but for what is learned about single keys.
@@ -85,4 +85,9 @@ def at_keys(keys: int, cell: Callable[[int, int], rnn.Cell], settings: dict) -> 
         inside = rnn.stack(cell(reads + seen, hidden), rnn.Dropout(hidden, settings["dropout"]))
         layers += [Around(keys, reads, seen, reach), rnn.at_each(inside, keys)]
         reads = hidden
-    return [*layers, rnn.at_each(rnn.Dense(hidden, 1), keys), Reshape((keys, 1), (keys,))]
+    return layers
+
+
+def logit_at_keys(keys: int, hidden: int) -> list[rnn.Cell]:
+    """What the past says of each key -> a logit of each `(keys,)`."""
+    return [rnn.at_each(rnn.Dense(hidden, 1), keys), Reshape((keys, 1), (keys,))]

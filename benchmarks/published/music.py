@@ -16,8 +16,9 @@ import numpy as np
 import optax
 
 import rnn_jax as rnn
+from benchmarks.published.frames import Independent, Joint, Network
 from benchmarks.published.harness import Problem, main
-from benchmarks.published.keys import at_keys
+from benchmarks.published.keys import at_keys, logit_at_keys
 from rnn_jax import batching
 from rnn_jax.language.errors import InputError
 
@@ -88,12 +89,19 @@ def build(data: Path, settings: dict, seed: int) -> Problem:
     )
 
 
-def network(settings: dict) -> rnn.Stack:
-    """A frame -> logits of the next: of all keys at once, or with a `reach` at each key."""
-    cell, rate = CELLS[settings["cell"]], settings["dropout inputs"]
-    inputs = [rnn.Dropout(KEYS, rate)] if rate else []
-    layers = at_keys(KEYS, cell, settings) if "reach" in settings else at_once(cell, settings)
-    return rnn.stack(*inputs, *layers)
+def network(settings: dict) -> Network:
+    """What foretells frames: all keys at once, or with a `reach` the same network at each key."""
+    hidden, rate = settings["hidden"], settings["dropout"]
+    cell, lost = CELLS[settings["cell"]], settings["dropout inputs"]
+    inputs = [rnn.Dropout(KEYS, lost)] if lost else []
+    if "reach" not in settings:
+        return Independent(rnn.stack(*inputs, *at_once(cell, settings)))
+    layers = [*inputs, *at_keys(KEYS, cell, settings)]
+    if "along keys" not in settings:
+        return Independent(rnn.stack(*layers, *logit_at_keys(KEYS, hidden)))
+    along = settings["along keys"]
+    over_keys = rnn.stack(cell(hidden + 1, along), rnn.Dropout(along, rate), rnn.Dense(along, 1))
+    return Joint(rnn.stack(*layers), over_keys)
 
 
 def at_once(cell: Callable[[int, int], rnn.Cell], settings: dict) -> list[rnn.Cell]:
@@ -107,23 +115,23 @@ def at_once(cell: Callable[[int, int], rnn.Cell], settings: dict) -> list[rnn.Ce
 
 
 def frame_costs(
-    model: rnn.Cell, params: rnn.Params, batch: Windows, key: jax.Array | None = None
+    model: Network, params: rnn.Params, batch: Windows, key: jax.Array | None = None
 ) -> tuple[jax.Array, jax.Array]:
     """What each frame costs in nats, over its 88 keys, and which frames are there: `(T, B)`."""
     frames = batch.frames.astype(jnp.float32)
-    _, logits = rnn.unroll(model, params, frames[:-1], lengths=batch.lengths, key=key)
+    logits = model.logits(params, frames, batch.lengths, key)
     costs = optax.sigmoid_binary_cross_entropy(logits, frames[1:]).sum(-1)
     return costs, jnp.arange(len(costs))[:, None] < batch.lengths
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _sum(model: rnn.Cell, params: rnn.Params, batch: Windows) -> tuple[jax.Array, jax.Array]:
+def _sum(model: Network, params: rnn.Params, batch: Windows) -> tuple[jax.Array, jax.Array]:
     costs, real = frame_costs(model, params, batch)
     return jnp.sum(costs, where=real), jnp.sum(real)
 
 
 def scored(
-    model: rnn.Cell, params: rnn.Params, pieces: list[np.ndarray]
+    model: Network, params: rnn.Params, pieces: list[np.ndarray]
 ) -> Iterable[tuple[jax.Array, jax.Array]]:
     """(sum of costs, frames) of some pieces at a time, each read as a whole."""
     quiet = model.deterministic()
