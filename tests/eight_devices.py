@@ -55,7 +55,7 @@ def marks():
 
 
 def squares(ys, targets):
-    return jnp.square(ys - targets).sum(-1)
+    return jnp.square(ys - targets).reshape(STEPS, BATCH, -1).sum(-1)
 
 
 def trained(case, mesh, loss=squares):

@@ -97,7 +97,8 @@ def test_a_network_learns_the_order_of_short_sequences(tmp_path):
     assert " DATA" not in result["command"]
     found = result["runs"][0]["development"]
     assert found["cross-entropy"] < np.log(4) / 2
-    assert found["wrong, %"] == found["wrong, % of the worst T"] < 10
+    assert found["wrong, %"] < 10
+    assert set(found) == {"cross-entropy", "wrong, %"}, "of one length there is no worst"
 
 
 @pytest.mark.slow
